@@ -1,0 +1,1 @@
+"""What a forge said becomes events, and events become jobs. Pure."""

@@ -1,0 +1,1 @@
+"""One outside system a file; nothing here imports a neighbour."""

@@ -1,0 +1,1 @@
+"""A task turns context into prompts, and answers into findings. Pure."""

@@ -1,0 +1,1 @@
+"""What answers HTTP: webhooks and health, from the database alone."""
