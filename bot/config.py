@@ -121,6 +121,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment wins over the file."""
+        del settings_cls, dotenv_settings, file_secret_settings
         return (env_settings, init_settings)
 
 
