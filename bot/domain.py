@@ -64,6 +64,11 @@ class DiffLine:
     new: int
     newline: bool = True
 
+    @property
+    def label(self) -> str:
+        """How the model is shown and names this line: `12` on the new side, `-14` if removed."""
+        return f"-{self.old}" if self.kind is LineKind.REMOVED else str(self.new)
+
 
 @dataclass(frozen=True, slots=True)
 class Hunk:
@@ -209,6 +214,37 @@ class Job:
     def id(self) -> str:
         """Unique and repeatable: the same delivery makes the same job only once."""
         return f"{self.subject}{self.head_sha}:{self.delivery}"
+
+
+# --- what a model is shown ----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the model is shown about a part of one file, within its budget.
+
+    `hunks` are the lines it sees (a part of a hunk if the whole one is too long), `text`
+    is those lines as shown, each behind its label and secrets redacted; `rules` are the
+    repository's own words for this path. `tokens` is the cost of `text` and `rules`.
+    """
+
+    file: FileDiff
+    hunks: tuple[Hunk, ...]
+    text: str
+    rules: tuple[str, ...]
+    tokens: int
+
+    @property
+    def lines(self) -> dict[str, DiffLine]:
+        """The shown lines by label."""
+        return {line.label: line for hunk in self.hunks for line in hunk.lines}
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """The labels of the added and removed lines, in the order shown."""
+        return tuple(
+            label for label, line in self.lines.items() if line.kind is not LineKind.CONTEXT
+        )
 
 
 # --- asking a model ----------------------------------------------------------------------

@@ -186,3 +186,6 @@ class Steps(Protocol):
     def __call__(self, name: str, work: Callable[[], T]) -> T:
         """Run `work` once per job and name; after a restart return what it returned. The
         result must be JSON data. Raises Superseded once the job has been cancelled."""
+
+    def cancelled(self) -> bool:
+        """Whether the job was cancelled. Cheap enough to be asked once a second."""
