@@ -8,12 +8,21 @@ branch only, so that a merge request cannot configure its own reviewer.
 from __future__ import annotations
 
 import os
+import platform
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_serializer,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -24,6 +33,8 @@ from bot.errors import BadSettings
 
 OPERATOR_FILE = "strop.toml"
 REPOSITORY_FILE = ".strop.toml"
+ENV_PREFIX = "STROP_"
+CONFIG_VARIABLE = "STROP_CONFIG"
 
 
 class Section(BaseModel):
@@ -88,7 +99,11 @@ class DatabaseSettings(Section):
     unique to a worker process and the same after its restart."""
 
     url: str = f"sqlite:///{Path(platformdirs.user_data_dir('strop')) / 'strop.sqlite'}"
-    executor: str = Field(default_factory=lambda: f"{os.uname().nodename}:0")
+    executor: str = Field(default_factory=lambda: f"{platform.node()}:0")
+
+    @field_serializer("url")
+    def _hide_password(self, url: str) -> str:
+        return re.sub(r"(://[^:/@]*:)[^@]*@", r"\1**********@", url)
 
 
 class MirrorSettings(Section):
@@ -101,7 +116,7 @@ class Settings(BaseSettings):
     """Everything the operator decides."""
 
     model_config = SettingsConfigDict(
-        env_prefix="STROP_", env_nested_delimiter="__", extra="forbid", frozen=True
+        env_prefix=ENV_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
     )
 
     model: ModelSettings = ModelSettings()
@@ -164,13 +179,13 @@ def load(path: Path | None = None) -> Settings:
 
     Raises BadSettings naming the key that is wrong.
     """
-    chosen = path or Path(os.environ.get("STROP_CONFIG", OPERATOR_FILE))
-    named = path is not None or "STROP_CONFIG" in os.environ
+    chosen = path or Path(os.environ.get(CONFIG_VARIABLE, OPERATOR_FILE))
+    named = path is not None or CONFIG_VARIABLE in os.environ
     if not chosen.is_file():
         if named:
             raise BadSettings(f"{chosen}: no such settings file")
-        return _checked(str(chosen), {})
-    return _checked(str(chosen), _toml(chosen.read_bytes(), str(chosen)))
+        return _checked("environment", {})
+    return _checked(f"{chosen} or environment", _toml(chosen.read_bytes(), str(chosen)))
 
 
 def repository_settings(text: bytes | None, where: str = REPOSITORY_FILE) -> RepositorySettings:
@@ -196,6 +211,11 @@ def secret(value: SecretStr | None, file: Path | None, name: str) -> str | None:
 
 
 def _checked(where: str, values: dict[str, Any]) -> Settings:
+    known = {f"{ENV_PREFIX}{name}".upper() for name in Settings.model_fields}
+    for variable in os.environ:
+        first = variable.partition("__")[0]
+        if first.startswith(ENV_PREFIX) and first not in known | {CONFIG_VARIABLE}:
+            raise BadSettings(f"environment: unknown setting {variable}")
     try:
         return Settings(**values)
     except ValidationError as error:

@@ -66,7 +66,7 @@ class DiffLine:
 
     @property
     def label(self) -> str:
-        """How the model is shown and names this line: `12` on the new side, `-14` if removed."""
+        """How the model is shown this line and names it: `12`, or `-14` if it is removed."""
         return f"-{self.old}" if self.kind is LineKind.REMOVED else str(self.new)
 
 
