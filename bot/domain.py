@@ -351,6 +351,23 @@ class Category(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class RawFinding:
+    """One remark as a model put it: well formed, but not yet placed or believed.
+
+    `first` and `last` are line labels (`DiffLine.label`) as the model wrote them;
+    `replacement` are lines that would replace that range, or None.
+    """
+
+    first: str
+    last: str
+    claim: str
+    why: str
+    category: Category
+    severity: Severity
+    replacement: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LinePoint:
     """A line of a diff, named the way forges name it: its kind and both counters."""
 

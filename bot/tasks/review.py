@@ -1,0 +1,113 @@
+"""The review task: a context becomes a prompt, an answer becomes raw findings. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict
+
+from bot.domain import Category, Context, Prompt, RawFinding, Severity
+from bot.errors import Malformed
+from bot.tasks.templates import PromptTemplate
+
+TASK = "review"
+
+# Sized so that an answer that fills every field still ends: about three characters a token.
+FINDINGS = 2
+SENTENCE = 160
+REPLACEMENT_LINES = 6
+REPLACEMENT_WIDTH = 120
+MAX_TOKENS = 640
+
+
+@with_config(ConfigDict(coerce_numbers_to_str=True))
+class _Answer(TypedDict):
+    findings: list[RawFinding]
+
+
+_ANSWER = TypeAdapter(_Answer)
+_JSON = json.JSONDecoder(strict=False)  # the grammar of JSON strings lets raw newlines pass
+
+
+def prompt(
+    context: Context, template: PromptTemplate, *, language: str = "en", title: str = ""
+) -> Prompt:
+    """Ask about one part of one file. `language` is a BCP 47 tag for the words of the reply,
+    `title` says what the author was after."""
+    return Prompt(
+        task=TASK,
+        template=template.hash,
+        system=template.system,
+        user=template.user(
+            title=" ".join(title.split())[:SENTENCE],
+            rules=context.rules,
+            path=context.file.path,
+            status=context.file.status.value,
+            code=context.text,
+            language="" if language.lower().startswith("en") else language,
+        ),
+        max_tokens=MAX_TOKENS,
+        schema=json.dumps(schema(context), separators=(",", ":")),
+    )
+
+
+def schema(context: Context) -> dict[str, object]:
+    """The JSON schema of the answer. Lines are chosen among the labels of the changed lines,
+    so an engine that follows it can only speak about lines that changed."""
+    label = {"enum": list(context.changed)}
+    sentence = {"type": "string", "minLength": 1, "maxLength": SENTENCE}
+    code = {
+        "type": "array",
+        "maxItems": REPLACEMENT_LINES,
+        "items": {"type": "string", "maxLength": REPLACEMENT_WIDTH},
+    }
+    finding = _object(
+        first=label,
+        last=label,
+        claim=sentence,
+        why=sentence,
+        category={"enum": [str(category) for category in Category]},
+        severity={"enum": [str(severity) for severity in Severity]},
+        replacement={"anyOf": [{"type": "null"}, code]},
+    )
+    return _object(findings={"type": "array", "maxItems": FINDINGS, "items": finding})
+
+
+def parse(text: str) -> tuple[RawFinding, ...]:
+    """The findings in an answer, which may stand in prose or in a code fence.
+
+    Raises Malformed with a reason of one line that the model can be told.
+    """
+    start = text.find("{")
+    if start < 0:
+        raise Malformed("there is no JSON object in it")
+    try:
+        answer, _ = _JSON.raw_decode(text, start)
+    except json.JSONDecodeError as error:
+        raise Malformed(f"the JSON is broken: {error.msg} at character {error.pos}") from None
+    try:
+        return tuple(_ANSWER.validate_python(answer)["findings"])
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise Malformed(f"{where}: {first['msg']}") from None
+
+
+def reask(prompt: Prompt, answer: str, reason: str) -> Prompt:
+    """The same question once more, with what was wrong with the last answer."""
+    refused = (
+        f"{prompt.user}\n{answer[:REPLACEMENT_LINES * REPLACEMENT_WIDTH]}\n\n"
+        f"That answer cannot be used: {reason}. Answer again with the JSON object only. JSON:"
+    )
+    return dataclasses.replace(prompt, user=refused)
+
+
+def _object(**properties: object) -> dict[str, object]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
