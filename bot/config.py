@@ -213,8 +213,8 @@ def secret(value: SecretStr | None, file: Path | None, name: str) -> str | None:
 def _checked(where: str, values: dict[str, Any]) -> Settings:
     known = {f"{ENV_PREFIX}{name}".upper() for name in Settings.model_fields}
     for variable in os.environ:
-        first = variable.partition("__")[0]
-        if first.startswith(ENV_PREFIX) and first not in known | {CONFIG_VARIABLE}:
+        section, nested, _ = variable.partition("__")
+        if nested and section.startswith(ENV_PREFIX) and section not in known:
             raise BadSettings(f"environment: unknown setting {variable}")
     try:
         return Settings(**values)
