@@ -158,7 +158,17 @@ class Forge(Protocol):
         forge for a test delivery. Raises Misconfigured where we lack the right."""
 
 
-class Database(Protocol):
+class Answers(Protocol):
+    """Remembers what a model answered."""
+
+    def completion(self, key: str) -> Completion | None:
+        """The remembered answer to a prompt (`Prompt.key`)."""
+
+    def remember(self, prompt: Prompt, model: ModelIdentity, completion: Completion) -> None:
+        """Keep an answer with the exact prompt. Keeping it twice is harmless."""
+
+
+class Database(Answers, Protocol):
     """What must outlive the process. Every verb is one transaction."""
 
     def record(self, event: Event, jobs: Sequence[Job]) -> bool:
@@ -166,12 +176,6 @@ class Database(Protocol):
         is already there. Queued and running jobs with the same subject and another head
         are cancelled; a job whose subject and head are already queued or running is not
         added."""
-
-    def completion(self, key: str) -> Completion | None:
-        """The remembered answer to a prompt (`Prompt.key`)."""
-
-    def remember(self, prompt: Prompt, model: ModelIdentity, completion: Completion) -> None:
-        """Keep an answer with the exact prompt. Keeping it twice is harmless."""
 
     def save_review(self, job: Job, review: Review) -> None:
         """Keep what a review found and held back. Saving it again replaces it."""
