@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 BOT = Path(__file__).parent.parent / "bot"
-VALUES = {"domain", "errors"}
+VALUES = {"domain", "errors", "untrusted"}
 PURE = ("events", "context", "tasks", "findings")
 IO_MODULES = {
     "asyncio", "http", "httpx", "io", "multiprocessing", "os", "pathlib", "requests",

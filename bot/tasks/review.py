@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
-from typing_extensions import TypedDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bot.domain import Category, Context, Prompt, RawFinding, Severity
 from bot.errors import Malformed
@@ -22,12 +21,12 @@ REPLACEMENT_WIDTH = 120
 MAX_TOKENS = 640
 
 
-@with_config(ConfigDict(coerce_numbers_to_str=True))
-class _Answer(TypedDict):
-    findings: list[RawFinding]
+class _Answer(BaseModel):
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+
+    findings: tuple[RawFinding, ...]
 
 
-_ANSWER = TypeAdapter(_Answer)
 _JSON = json.JSONDecoder(strict=False)  # the grammar of JSON strings lets raw newlines pass
 
 
@@ -88,7 +87,7 @@ def parse(text: str) -> tuple[RawFinding, ...]:
     except json.JSONDecodeError as error:
         raise Malformed(f"the JSON is broken: {error.msg} at character {error.pos}") from None
     try:
-        return tuple(_ANSWER.validate_python(answer)["findings"])
+        return _Answer.model_validate(answer).findings
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -98,7 +97,7 @@ def parse(text: str) -> tuple[RawFinding, ...]:
 def reask(prompt: Prompt, answer: str, reason: str) -> Prompt:
     """The same question once more, with what was wrong with the last answer."""
     refused = (
-        f"{prompt.user}\n{answer[:REPLACEMENT_LINES * REPLACEMENT_WIDTH]}\n\n"
+        f"{prompt.user}\n{answer[: REPLACEMENT_LINES * REPLACEMENT_WIDTH]}\n\n"
         f"That answer cannot be used: {reason}. Answer again with the JSON object only. JSON:"
     )
     return dataclasses.replace(prompt, user=refused)

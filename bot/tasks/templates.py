@@ -15,7 +15,7 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from bot.errors import Misconfigured
 
-_JINJA = SandboxedEnvironment(undefined=StrictUndefined, autoescape=False)  # noqa: S701 - not HTML
+_JINJA = SandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
 
 
 @dataclass(frozen=True)
