@@ -76,7 +76,7 @@ class _Changes(_Part):
 
     @property
     def was_draft(self) -> bool:
-        """Whether a draft was edited into something else; older versions send the title only."""
+        """Whether a draft was edited; older versions send only the titles."""
         flags = (self.draft.previous, self.work_in_progress.previous)
         return True in flags or DRAFT_TITLE.match(str(self.title.previous or "")) is not None
 
