@@ -46,6 +46,7 @@ class FileKind(StrEnum):
     BINARY = "binary"
     SUBMODULE = "submodule"
     SYMLINK = "symlink"
+    OVERSIZED = "oversized"
 
 
 @dataclass(frozen=True, slots=True)
