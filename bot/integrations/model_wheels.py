@@ -12,9 +12,11 @@ import subprocess
 import sys
 import threading
 import zipfile
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -42,22 +44,32 @@ def from_wheels(
     stop = threading.Event()
     pool = ThreadPoolExecutor(AT_ONCE)
     try:
-        with target.open("ab") as out:
-            out.truncate(out.tell() // source.part_bytes * source.part_bytes)
+        with target.open("r+b") as out:
+            here = target.stat().st_size // source.part_bytes
+            out.truncate(here * source.part_bytes)
             out.seek(0, os.SEEK_END)
-            first = out.tell() // source.part_bytes + 1
-            numbers = range(first, source.parts + 1)
-            downloads = [pool.submit(_download, source, n, folder, stop) for n in numbers]
-            for number, download in zip(numbers, downloads, strict=True):
+            numbers = range(here + 1, source.parts + 1)
+            started = _ahead(
+                pool.submit(_download, source, number, folder, stop) for number in numbers
+            )
+            for number, download in zip(numbers, started, strict=True):
                 while not wait([download], timeout=POLL_S).done:
                     progress(min(out.tell() + _coming(folder, source.part_bytes), size))
                 _append(download.result(), source, number, size, out)
                 shutil.rmtree(folder / str(number))
-                progress(out.tell())
     finally:
         stop.set()
         pool.shutdown(cancel_futures=True)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _ahead(downloads: Iterator[Future[Path]]) -> Iterator[Future[Path]]:
+    """Start each download while the one before it is being used, and none earlier: wheels
+    that wait to be opened take room."""
+    started = deque(islice(downloads, AT_ONCE))
+    while started:
+        yield started.popleft()
+        started.extend(islice(downloads, 1))
 
 
 def _download(source: Wheels, number: int, folder: Path, stop: threading.Event) -> Path:
