@@ -28,7 +28,7 @@ _MARKUP = re.compile(r"[\\`*_{}\[\]<>!|~@#$%&^:]")
 # text: a word joiner is not seen, and takes the trigger and its name apart.
 # https://docs.gitlab.com/user/markdown/#gitlab-specific-references
 _TRIGGER = re.compile(
-    r"[@#!~%$&^:\[{](?=\S)|(?<=\bwww)\.(?=\S)|(?<=[A-Z0-9])-(?=\d)", re.IGNORECASE
+    r"[@#!~%$&^:\[{](?=\S)|/(?=/)|(?<=www)\.(?=\S)|(?<=[A-Z0-9])-(?=\d)", re.IGNORECASE
 )
 _WORD_JOINER = "\N{WORD JOINER}"
 _MARKER = re.compile(r"<!-- strop:([0-9a-z]{1,64}) -->")
@@ -78,12 +78,14 @@ def inline(finding: Finding, language: str = "en") -> str:
     return _body(parts)
 
 
-def summary(review: Review, language: str = "en") -> str:
-    """The body of the summary note. It never calls an incomplete review clean."""
+def summary(review: Review, language: str = "en", unplaced: Iterable[Finding] = ()) -> str:
+    """The body of the summary note. It never calls an incomplete review clean. `unplaced`
+    are findings whose lines the forge refused: they are told here instead."""
     say = phrases(language)
     parts = [
         f"### Strop: {_verdict(review, language)}",
-        "" if review.complete else say["incomplete_why"],
+        "" if review.complete else say["unfinished_why"],
+        _unplaced(unplaced, language),
         _files(review.files, language),
         _held_back(review.held_back, language),
         _cost(review, language),
@@ -93,12 +95,29 @@ def summary(review: Review, language: str = "en") -> str:
     return _body(parts)
 
 
+def notice(reason: str, language: str = "en") -> str:
+    """The body of the summary note where there is no review, and why."""
+    say = phrases(language)
+    heading = f"### Strop: {say['unfinished']}"
+    return _body([heading, f"{say['failed']} {prose(reason)}", summary_marker()])
+
+
 def _verdict(review: Review, language: str) -> str:
     say = phrases(language)
-    words = [] if review.complete else [say["incomplete"]]
+    words = [] if review.complete else [say["unfinished"]]
     if review.findings:
         words.append(say["findings"].format(count=len(review.findings)))
     return " · ".join(words) or say["clean"]
+
+
+def _unplaced(findings: Iterable[Finding], language: str) -> str:
+    say = phrases(language)
+    lines = [
+        f"- {code(f'{finding.anchor.path}:{finding.anchor.last.number}')}: "
+        f"**{say[finding.severity]}** {prose(finding.claim)} {prose(finding.why)}"
+        for finding in findings
+    ]
+    return "\n".join([f"**{say['unplaced']}**", *lines]) if lines else ""
 
 
 def _files(files: Iterable[FileOutcome], language: str) -> str:

@@ -24,8 +24,9 @@ _COMMAND = re.compile(r"^/[A-Za-z]")
 def block(finding: Finding) -> str:
     """The Markdown of a finding's replacement, or "" if it has none that is safe to post."""
     lines = finding.replacement
-    above = finding.anchor.last.number - finding.anchor.first.number
-    if lines is None or not 0 <= above <= MOST_ABOVE:
+    first, last = _range(finding)
+    above = last - first
+    if lines is None or above > MOST_ABOVE:
         return ""
     if any(_COMMAND.match(line) or not is_visible(line) for line in lines):
         return ""
@@ -36,29 +37,22 @@ def block(finding: Finding) -> str:
 
 
 def apply(text: str, finding: Finding) -> str:
-    """The file after the suggestion, as the forge would make it. `text` is the file at the
-    head of the change; each new line ends as the first one it replaces."""
-    lines = text.splitlines(keepends=True)
-    first, last = finding.anchor.first.number, finding.anchor.last.number
-    ending = lines[first - 1][len(lines[first - 1].rstrip("\r\n")) :]
-    new = [line + ending for line in finding.replacement or ()]
-    return "".join([*lines[: first - 1], *new, *lines[last:]])
+    """The file at the head of the change (`text`) with the suggestion applied, as a forge
+    does it: whole lines, ended by a line feed."""
+    first, last = _range(finding)
+    lines = text.split("\n")
+    return "\n".join([*lines[: first - 1], *(finding.replacement or ()), *lines[last:]])
 
 
 def applies(text: str, finding: Finding) -> bool:
-    """Whether the suggestion, applied to the file at the head of the change, replaces exactly
-    the quoted code and nothing else."""
+    """Whether the suggestion fits `text`, the file at the head of the change: the quoted code
+    stands exactly in its place, and replacing it changes something."""
     if finding.replacement is None or finding.anchor.side is Side.OLD:
         return False
-    first, last = finding.anchor.first.number, finding.anchor.last.number
-    before = text.split("\n")
-    if not 1 <= first <= last <= len(before) or tuple(before[first - 1 : last]) != finding.code:
-        return False
-    after = apply(text, finding).split("\n")
-    end = first - 1 + len(finding.replacement)
-    return (
-        after[: first - 1] == before[: first - 1]
-        and tuple(after[first - 1 : end]) == finding.replacement
-        and after[end:] == before[last:]
-        and after != before
-    )
+    first, last = _range(finding)
+    there = tuple(text.split("\n")[first - 1 : last])
+    return there == finding.code and apply(text, finding) != text
+
+
+def _range(finding: Finding) -> tuple[int, int]:
+    return finding.anchor.first.number, finding.anchor.last.number
