@@ -65,7 +65,8 @@ class SqlDatabase:
         outdated: list[str] = []
         with transaction(self._engine) as connection:
             row = asdict(event) | {"received_at": self._clock()}
-            if not self._insert_once(connection, EVENTS, row):
+            insert = _insert(connection, EVENTS).values(row).on_conflict_do_nothing()
+            if connection.scalar(insert.returning(EVENTS.c.delivery)) is None:
                 return False
             for job in jobs:
                 self._alone(connection, job.subject)
@@ -136,11 +137,6 @@ class SqlDatabase:
         """Raises RetryLater if the database does not answer."""
         with transaction(self._engine) as connection:
             connection.execute(sa.select(1))
-
-    @staticmethod
-    def _insert_once(connection: sa.Connection, table: sa.Table, row: dict[str, Any]) -> bool:
-        statement = _insert(connection, table).values(row).on_conflict_do_nothing()
-        return connection.execute(statement).rowcount == 1
 
     @staticmethod
     def _alone(connection: sa.Connection, subject: str) -> None:

@@ -6,7 +6,25 @@ in `bot/migrations/versions`.
 
 from __future__ import annotations
 
+import re
+
 import sqlalchemy as sa
+
+
+class AnyText(sa.types.TypeDecorator[str]):
+    """Text from outside, which may hold what databases refuse: NUL (PostgreSQL) and halves
+    of surrogate pairs (both). They become U+FFFD."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: object) -> str | None:
+        """The text as it is stored."""
+        del dialect
+        return None if value is None else UNSTORABLE.sub("\ufffd", value)
+
+
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 METADATA = sa.MetaData(
     naming_convention={
@@ -37,15 +55,15 @@ COMPLETIONS = sa.Table(
     sa.Column("key", sa.String, primary_key=True),
     sa.Column("task", sa.String, nullable=False),
     sa.Column("template", sa.String, nullable=False),
-    sa.Column("system", sa.Text, nullable=False),
-    sa.Column("user", sa.Text, nullable=False),
+    sa.Column("system", AnyText, nullable=False),
+    sa.Column("user", AnyText, nullable=False),
     sa.Column("schema", sa.Text),
     sa.Column("max_tokens", sa.Integer, nullable=False),
     sa.Column("temperature", sa.Double, nullable=False),
     sa.Column("seed", sa.BigInteger, nullable=False),
     sa.Column("model_name", sa.String, nullable=False),
     sa.Column("model_digest", sa.String, nullable=False),
-    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("text", AnyText, nullable=False),
     sa.Column("finish", sa.String, nullable=False),
     sa.Column("prompt_tokens", sa.Integer, nullable=False),
     sa.Column("cached_tokens", sa.Integer, nullable=False),
@@ -81,15 +99,15 @@ FINDINGS = sa.Table(
     ),
     sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("held_back", sa.String),
-    sa.Column("path", sa.String, nullable=False),
-    sa.Column("claim", sa.Text, nullable=False),
+    sa.Column("path", AnyText, nullable=False),
+    sa.Column("claim", AnyText, nullable=False),
     sa.Column("fingerprint", sa.String, index=True),
     sa.Column("side", sa.String),
     sa.Column("first_line", sa.Integer),
     sa.Column("last_line", sa.Integer),
     sa.Column("severity", sa.String),
     sa.Column("category", sa.String),
-    sa.Column("why", sa.Text),
+    sa.Column("why", AnyText),
     sa.Column("code", sa.JSON(none_as_null=True)),
     sa.Column("replacement", sa.JSON(none_as_null=True)),
 )

@@ -92,7 +92,7 @@ def _create_reviews() -> None:
         sa.Column("review", sa.String, nullable=False),
         sa.Column("number", sa.Integer, nullable=False),
         sa.Column("held_back", sa.String),
-        sa.Column("path", sa.String, nullable=False),
+        sa.Column("path", sa.Text, nullable=False),
         sa.Column("claim", sa.Text, nullable=False),
         sa.Column("fingerprint", sa.String),
         sa.Column("side", sa.String),
