@@ -15,10 +15,10 @@ TASK = "review"
 
 # Sized so that an answer that fills every field still ends: about three characters a token.
 FINDINGS = 2
-SENTENCE = 160
-REPLACEMENT_LINES = 6
-REPLACEMENT_WIDTH = 120
-MAX_TOKENS = 640
+SENTENCE = 200
+REPLACEMENT_LINES = 4
+REPLACEMENT_WIDTH = 100
+MAX_TOKENS = 768
 
 
 class _Answer(BaseModel):
