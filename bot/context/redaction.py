@@ -9,7 +9,7 @@ that say so. The formats are those of detect-secrets, used offline; its verifica
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 from detect_secrets.plugins.aws import AWSKeyDetector
@@ -73,6 +73,7 @@ _KEY_BEGINS = re.compile(
 _KEY_ENDS = re.compile(r"END (?:[A-Z0-9]+ )*PRIVATE KEY|Private-MAC")
 _KEY_ROW = re.compile(r"[A-Za-z0-9/][A-Za-z0-9+/=]{31,}")
 _KEY_TAIL = re.compile(r"^([\s+\-\"']*)([A-Za-z0-9+/=]{1,31})((?:\\n)?[\s\"',;+\\]*)$")
+_KEY_GONE = re.compile(r"^[\s+\-\"']*\[redacted\](?:\\n)?[\s\"',;+\\]*$")
 _KEY_HEADER = re.compile(r"^[\s+\-\"']*(?:$|[A-Z][\w-]*: )")
 
 
@@ -84,12 +85,12 @@ def redact(text: str) -> str:
     return "\n".join(redact_lines(text.split("\n")))
 
 
-def redact_lines(lines: Sequence[str]) -> list[str]:
+def redact_lines(lines: Iterable[str]) -> list[str]:
     """As `redact`, for lines of one file in their order (a private key spans many)."""
-    return [_redact_line(line) for line in _without_keys(lines)]
+    return list(_without_keys(_redact_line(line) for line in lines))
 
 
-def _without_keys(lines: Sequence[str]) -> Iterator[str]:
+def _without_keys(lines: Iterable[str]) -> Iterator[str]:
     inside = False
     for line in lines:
         begins = _KEY_BEGINS.search(line)
@@ -104,9 +105,8 @@ def _without_keys(lines: Sequence[str]) -> Iterator[str]:
 
 
 def _may_be_of_key(line: str) -> bool:
-    return MARK in line or any(
-        pattern.search(line) for pattern in (_KEY_ROW, _KEY_TAIL, _KEY_HEADER)
-    )
+    shapes = (_KEY_ROW, _KEY_TAIL, _KEY_GONE, _KEY_HEADER)
+    return any(shape.search(line) for shape in shapes)
 
 
 def _redact_line(line: str) -> str:
