@@ -7,19 +7,17 @@ model. Only the forge is a stand-in, because no GitLab fits into a demo.
 import os
 import secrets
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 from rich.console import Console
 
+from tests.bot_process import BotProcess
 from tests.demo.show import show_discussion, show_summary
-from tests.sandbox import SandboxGitLab
+from tests.sandbox import Role, SandboxGitLab
 
 HERE = Path(__file__).parent
 WORK = HERE.parent.parent / ".demo"
@@ -40,12 +38,11 @@ def main() -> int:
     step("2/4", "A sandbox GitLab, and Strop beside it")
     with SandboxGitLab(WORK / "forge") as forge:
         alice, robot = forge.add_user("alice"), forge.add_user("strop")
-        project = forge.create_project("bank/ledger")
-        project.add_member(alice, "developer")
-        project.add_member(robot, "maintainer")
+        members = {alice: Role.DEVELOPER, robot: Role.MAINTAINER}
+        project = forge.create_project("bank/ledger", members=members)
         clone = first_commit(forge, project, alice)
-        with running_bot(forge, robot) as environment:
-            strop("connect", "gitlab", "--project", "bank/ledger", environment=environment)
+        with bot_beside(forge, robot) as bot:
+            strop("connect", "gitlab", "--project", "bank/ledger", environment=bot.environment)
             step("3/4", f"alice pushes a branch and opens a merge request: {TITLE}")
             merge_request = propose(forge, project, alice, clone)
             step("4/4", "Strop reviews (two cores: about a minute)")
@@ -112,41 +109,17 @@ def verdict(inline: int) -> int:
     return 0
 
 
-@contextmanager
-def running_bot(forge, robot):
-    """`strop serve` as a process of its own; yields the environment it was started in."""
-    port = free_port()
-    environment = os.environ | {
-        "STROP_GITLAB__URL": forge.url,
-        "STROP_GITLAB__TOKEN": robot.token,
-        "STROP_GITLAB__WEBHOOK_SECRET": secrets.token_urlsafe(24),
-        "STROP_SERVER__PORT": str(port),
-        "STROP_SERVER__PUBLIC_URL": f"http://127.0.0.1:{port}",
-        "STROP_DATABASE__URL": f"sqlite:///{WORK / 'strop.sqlite'}",
-        "STROP_MIRRORS__DIRECTORY": str(WORK / "mirrors"),
-        "STROP_MODEL__NAME": MODEL,
-    }
-    with (WORK / "strop.log").open("wb") as log:
-        bot = subprocess.Popen(
-            [sys.executable, "-m", "bot", "serve"], env=environment, stdout=log, stderr=log
-        )
-        try:
-            wait_until_ready(bot, port)
-            yield environment
-        finally:
-            bot.send_signal(signal.SIGTERM)
-            bot.wait(timeout=60)
-
-
-def wait_until_ready(bot: subprocess.Popen, port: int) -> None:
-    """Return when the bot answers; raise SystemExit with its log if it ended instead."""
-    while bot.poll() is None:
-        try:
-            if httpx.get(f"http://127.0.0.1:{port}/readyz").is_success:
-                return
-        except httpx.TransportError:
-            time.sleep(0.1)
-    raise SystemExit((WORK / "strop.log").read_text(encoding="utf-8"))
+def bot_beside(forge, robot) -> BotProcess:
+    """`strop serve`, set up by environment variables alone."""
+    return BotProcess(
+        WORK,
+        {
+            "STROP_GITLAB__URL": forge.url,
+            "STROP_GITLAB__TOKEN": robot.token,
+            "STROP_GITLAB__WEBHOOK_SECRET": secrets.token_urlsafe(24),
+            "STROP_MODEL__NAME": MODEL,
+        },
+    )
 
 
 def commit(clone: Path, state: str, message: str, user) -> None:
@@ -169,13 +142,6 @@ def strop(*words: str, environment: dict[str, str] | None = None) -> None:
     done = subprocess.run([sys.executable, "-m", "bot", *words], env=environment, check=False)
     if done.returncode:
         raise SystemExit(done.returncode)
-
-
-def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def step(number: str, words: str) -> None:
