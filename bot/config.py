@@ -139,6 +139,16 @@ class Settings(BaseSettings):
         del settings_cls, dotenv_settings, file_secret_settings
         return (env_settings, init_settings)
 
+    def choosing(self, *, engine: str | None, model: str | None) -> Settings:
+        """The same settings with another engine or another model; None keeps what is set."""
+        here = self.model.model_copy(update={"engine": engine} if engine else {})
+        there = self.openai
+        if model and here.engine == "openai":
+            there = there.model_copy(update={"model": model})
+        elif model:
+            here = here.model_copy(update={"name": model})
+        return self.model_copy(update={"model": here, "openai": there})
+
 
 class Limits(Section):
     """How much of a change is read, and how much is said about it."""
