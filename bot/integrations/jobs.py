@@ -86,7 +86,9 @@ class DurableJobs:
                 "log_level": "WARNING",
             }
         )
-        DBOS.workflow(name=WORKFLOW, max_recovery_attempts=self._pace.crashes)(self._workflow())
+        # The engine counts recoveries, of which the first run is none.
+        workflow = DBOS.workflow(name=WORKFLOW, max_recovery_attempts=self._pace.crashes - 1)
+        workflow(self._workflow())
         try:
             DBOS.launch()
         except Exception as error:

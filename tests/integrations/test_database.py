@@ -243,7 +243,11 @@ FINDING = Finding(
 )
 
 
-def review(*findings, held_back=(), state=FileState.REVIEWED):
+def review(
+    *findings: Finding,
+    held_back: tuple[HeldBack, ...] = (),
+    state: FileState = FileState.REVIEWED,
+) -> Review:
     outcome = FileOutcome("new.py", state)
     diff = Diff(A, B, ())
     return Review(diff, MODEL, (outcome,), findings, held_back, Usage(calls=2))
@@ -300,10 +304,8 @@ class TestReviews:
 
 
 class TestEngine:
-    def test_the_newest_revision_is_the_schema(self, engine: sa.Engine):
-        def ours(
-            thing: object, name: str | None, kind: str, reflected: bool, compare_to: object
-        ) -> bool:
+    def test_the_newest_revision_is_the_schema(self, engine: sa.Engine) -> None:
+        def ours(_: object, name: str | None, kind: str, *__: object) -> bool:
             return kind != "table" or (
                 (name or "").startswith("bot_") and name != "bot_alembic_version"
             )
