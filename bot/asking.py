@@ -16,6 +16,10 @@ def nobody_cancels() -> bool:
     return False
 
 
+def nobody_watches(_count: int) -> None:
+    """The default of everything that tells how far it is."""
+
+
 class Asker:
     """Puts prompts to one engine for one review.
 
@@ -41,7 +45,7 @@ class Asker:
         self.usage = Usage()
 
     def ask(
-        self, prompts: Sequence[Prompt], on_answers: Callable[[int], None]
+        self, prompts: Sequence[Prompt], on_answers: Callable[[int], None] = nobody_watches
     ) -> list[Completion]:
         """The answers in order; `on_answers` is told how many more there are each time some
         arrive. Raises Superseded once the work has been cancelled."""

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 
 from bot.config import REPOSITORY_FILE, RepositorySettings, repository_settings
 from bot.domain import Event, Finding, Job, JobKind, MergeRequest, Project, Review
-from bot.errors import BadSettings, GiveUp, RetryLater, Skip, Superseded, Unplaceable
+from bot.errors import GiveUp, RetryLater, Skip, Superseded, Unplaceable
 from bot.events import decisions
 from bot.findings import rendering, suggestions
 from bot.ports import Database, Engine, Forge, Mirror, Remark, Repository, Steps
@@ -186,10 +186,7 @@ def _hear_of(
 
 def _rules_of(project: Project, repository: Repository) -> RepositorySettings:
     """The project's settings, from its default branch and nowhere else."""
-    try:
-        settings = repository_settings(repository.read(project.default_branch, REPOSITORY_FILE))
-    except BadSettings as error:
-        raise GiveUp(str(error)) from None
+    settings = repository_settings(repository.read(project.default_branch, REPOSITORY_FILE))
     if not settings.review.enabled:
         raise Skip(f"review.enabled is false in {REPOSITORY_FILE}")
     return settings
