@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from bot.config import REPOSITORY_FILE, Settings, load, repository_settings
-from bot.domain import Review, Severity
+from bot.domain import ModelIdentity, Review, Severity
 from bot.errors import Skip
 
 if TYPE_CHECKING:
@@ -88,6 +88,8 @@ def _review(settings: Settings, commits: str | None, *, staged: bool) -> Review:
         diff = repository.staged()
     else:
         diff = repository.diff(*repository.resolve_range(commits))
+    if not diff.files:  # a hook runs at every commit: do not load a model for nothing
+        return Review(diff, ModelIdentity(settings.model.name, ""), files=(), findings=())
     with (
         closing(wiring.engine(settings)) as engine,
         wiring.terminal().progress("reviewing") as on_progress,
