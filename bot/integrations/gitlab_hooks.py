@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from gitlab.v4.objects import Project, ProjectHook
 
-from bot.errors import GiveUp, RetryLater
+from bot.errors import GiveUp, Gone, RetryLater
 
 EVENTS = {
     "merge_requests_events": "Merge request events",
@@ -33,7 +33,7 @@ def proof(hook: ProjectHook) -> str:
     said; empty where it cannot be asked."""
     try:
         hook.test(TEST_EVENT)
-    except RetryLater:
+    except (Gone, RetryLater):
         return ""
     except GiveUp as error:
         return f"the test delivery failed: {error}"

@@ -83,9 +83,7 @@ class Session(requests.Session):
 def _unreachable(error: requests.RequestException) -> Misconfigured | RetryLater:
     said = one_line(str(error), QUOTE)
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return Misconfigured(
-            f"GitLab's certificate is not trusted; set gitlab.ca_file: {said}"
-        )
+        return Misconfigured(f"GitLab's certificate is not trusted; set gitlab.ca_file: {said}")
     return RetryLater(f"GitLab does not answer; check gitlab.url and the network: {said}")
 
 
