@@ -25,6 +25,7 @@ from bot.integrations.database_schema import METADATA
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
 LOCK_WAIT_S = 30
+CONNECT_WAIT_S = 10
 POOL_SIZE = 20
 PRAGMAS = (
     f"busy_timeout={LOCK_WAIT_S * 1000}",
@@ -51,6 +52,7 @@ def make_engine(url: str) -> sa.Engine:
                 parsed.set(drivername="postgresql+psycopg"),
                 pool_size=POOL_SIZE,
                 pool_pre_ping=True,
+                connect_args={"connect_timeout": CONNECT_WAIT_S},
             )
         case other:
             raise Misconfigured(f"database.url: use sqlite or postgresql, not {other}")

@@ -49,7 +49,7 @@ class Workers:
             where=(LEASES.c.holder == executor) | (LEASES.c.until < self._now),
         )
         with transaction(self._engine) as connection:
-            return connection.scalar(statement.returning(LEASES.c.holder)) == executor
+            return connection.scalar(statement.returning(LEASES.c.holder)) is not None
 
     def dead(self, after_s: float) -> list[str]:
         """The workers that have been silent for `after_s` seconds."""

@@ -27,7 +27,11 @@ from bot.ports import Steps
 
 log = logging.getLogger(__name__)
 
-OUTCOMES = ((Skip, "skipped"), (GiveUp, "gave_up"), (StropError, "failed"))
+GAVE_UP, FAILED = UNHAPPY = ("gave_up", "failed")
+OUTCOMES = ((Skip, "skipped"), (GiveUp, GAVE_UP), (StropError, FAILED))
+INTERNAL = "an error inside Strop; its log says more"
+UNDONE = ("gave_up", "failed")
+LEVELS = {"skipped": logging.INFO, "gave_up": logging.WARNING, "failed": logging.ERROR}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,7 @@ class DurableJobs:
     """Runs queued jobs, `concurrency` of them at once and one of each subject.
 
     `run` does the work of a job; what it raises decides how the job ends (bot.errors).
+    `explain` is given a job that ended without its work done, and why.
     """
 
     def __init__(
@@ -60,6 +65,7 @@ class DurableJobs:
         queue: JobQueue,
         reaper: Reaper,
         run: Callable[[Job, Steps], None],
+        explain: Callable[[Job, str], None],
         concurrency: int = 2,
         pace: Pace | None = None,
     ) -> None:
@@ -67,6 +73,8 @@ class DurableJobs:
         self._queue = queue
         self._reaper = reaper
         self._run = run
+        self._explain = explain
+        self._explain = explain
         self._concurrency = concurrency
         self._pace = pace or Pace()
         self._stopping = Flag()
@@ -135,14 +143,23 @@ class DurableJobs:
         except StropError as error:
             error = steps.meaning(error)
             outcome = next(name for kind, name in OUTCOMES if isinstance(error, kind))
-            level = logging.ERROR if outcome == "failed" else logging.INFO
+            level = logging.ERROR if outcome == FAILED else logging.INFO
             log.log(level, "job %s: %s: %s", job.id, outcome, error)
-            return {"outcome": outcome, "reason": str(error)}
-        except Exception as error:
+            return self._ended(job, outcome, str(error))
+        except Exception:
             log.exception("job %s: failed", job.id)
-            return {"outcome": "failed", "reason": f"{type(error).__name__}: {error}"}
+            return self._ended(job, FAILED, INTERNAL)
         log.info("job %s: done", job.id)
-        return {"outcome": "done", "reason": ""}
+        return self._ended(job, "done", "")
+
+    def _ended(self, job: Job, outcome: str, reason: str) -> dict[str, str]:
+        """Tell people of an end that they would otherwise take for consent."""
+        if outcome in UNHAPPY:
+            try:
+                self._explain(job, reason)
+            except StropError as error:
+                log.warning("job %s: nobody could be told: %s", job.id, error)
+        return {"outcome": outcome, "reason": reason}
 
     def _attempts(self, job: Job, steps: DurableSteps) -> None:
         """Run a job until it does not raise RetryLater, or has done so often enough."""

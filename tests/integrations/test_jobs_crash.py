@@ -21,7 +21,6 @@ from tests.integrations.worker_process import STEPS
 
 __all__ = ["engine", "postgres_server", "url"]
 
-pytestmark = pytest.mark.crash
 PATIENCE_S = 60.0
 
 Start = Callable[..., subprocess.Popen[bytes]]

@@ -54,6 +54,7 @@ def main(url: str, executor: str, path: str, freeze: str = "") -> None:
         queue=JobQueue(engine),
         reaper=Reaper(Workers(engine), executor, beat_s=0.2, dead_after_s=2.0),
         run=partial(run, Path(path), executor, freeze),
+        explain=lambda job, reason: note(Path(path), "explain", job.id, reason),
         pace=Pace(poll_s=0.1),
     )
     stop = threading.Event()
