@@ -14,6 +14,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Asked:
+    """A request; the names of its headers are in lower case."""
+
     method: str
     target: str
     headers: Mapping[str, str]
@@ -50,9 +52,8 @@ def serving(
 
         def do_GET(self) -> None:
             length = int(self.headers.get("Content-Length", 0))
-            asked = Asked(
-                self.command, self.path, dict(self.headers.items()), self.rfile.read(length)
-            )
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            asked = Asked(self.command, self.path, headers, self.rfile.read(length))
             server.asked.append(asked)
             self._send(answer(asked))
 

@@ -129,7 +129,7 @@ def test_the_next_page_is_asked_from_the_configured_address() -> None:
         "/gitlab/api/v4/projects?per_page=100",
         "/gitlab/api/v4/projects?page=2&per_page=100",
     ]
-    assert {asked.headers["PRIVATE-TOKEN"] for asked in server.asked} == {TOKEN}
+    assert {asked.headers["private-token"] for asked in server.asked} == {TOKEN}
 
 
 def test_a_next_page_that_is_no_gitlab_address_is_refused() -> None:
