@@ -28,16 +28,18 @@ _MARKUP = re.compile(r"[\\`*_{}\[\]<>!|~@#$%&^:]")
 # text: a word joiner is not seen, and takes the trigger and its name apart.
 # https://docs.gitlab.com/user/markdown/#gitlab-specific-references
 _TRIGGER = re.compile(
-    r"[@#!~%$&^:\[{](?=\S)|/(?=/)|(?<=www)\.(?=\S)|(?<=[A-Z0-9])-(?=\d)", re.IGNORECASE
+    r"[@#!~%$&^:\[{](?!\s)|/(?=/)|(?<=www)\.(?=\S)|(?<=[A-Z0-9])-(?=\d)", re.IGNORECASE
 )
+_CODE = re.compile(r"`([^`]+)`")
 _WORD_JOINER = "\N{WORD JOINER}"
 _MARKER = re.compile(r"<!-- strop:([0-9a-z]{1,64}) -->")
 
 
 def prose(text: str) -> str:
-    """Words from outside as inert Markdown of one line."""
-    split = _TRIGGER.sub(lambda found: found[0] + _WORD_JOINER, one_line(text, _SENTENCE))
-    return _MARKUP.sub(lambda found: "\\" + found[0], split)
+    """Words from outside as Markdown of one line: what stands in backticks becomes code, all
+    else means nothing to a forge."""
+    parts = _CODE.split(one_line(text, _SENTENCE))
+    return "".join(code(part) if at % 2 else _inert(part) for at, part in enumerate(parts))
 
 
 def code(text: str) -> str:
@@ -45,6 +47,11 @@ def code(text: str) -> str:
     line = one_line(text, _PATH) or " "
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", line)), default=0))
     return f"{fence} {line} {fence}" if "`" in line else f"{fence}{line}{fence}"
+
+
+def _inert(text: str) -> str:
+    split = _TRIGGER.sub(lambda found: found[0] + _WORD_JOINER, text)
+    return _MARKUP.sub(lambda found: "\\" + found[0], split)
 
 
 def marker(fingerprint: str) -> str:

@@ -198,6 +198,11 @@ def test_reading_a_foreign_or_empty_body_gives_no_marker() -> None:
     assert rendering.markers("hello\n<!-- strop:00ff --> and more") == frozenset()
 
 
+def test_code_in_a_sentence_is_shown_as_code() -> None:
+    assert rendering.prose("use `a[@all]`, not `b`!") == "use `a[@all]`, not `b`\\!\u2060"
+    assert rendering.prose("one ` alone") == "one \\` alone"
+
+
 def test_a_remark_the_forge_refused_stands_in_the_summary() -> None:
     body = rendering.summary(review(finding()), unplaced=[finding()])
     assert "- `pick.py:2`: **Major** The bound is off by one The last item is lost" in body
