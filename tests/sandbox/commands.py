@@ -1,26 +1,73 @@
-"""Running quick actions with the rights of whoever wrote them."""
+"""Running quick actions with the rights of whoever wrote them.
+
+Those without a runner here (reminders and the like) only leave the text and are counted.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from tests.sandbox import merge_requests, merging
 from tests.sandbox.quick_actions import Command, extract
-from tests.sandbox.state import Award, Json, MergeRequest, Refused, Role, User, World, now
+from tests.sandbox.state import (
+    Award,
+    Json,
+    MergeRequest,
+    Project,
+    Refused,
+    Role,
+    User,
+    World,
+    now,
+)
 
 Runner = Callable[[World, MergeRequest, User, str], Json]
 
 
 def run(world: World, merge_request: MergeRequest, user: User, text: str) -> tuple[str, Json]:
     """Run the commands in a text. Returns the text without them, and what they changed (the
-    `commands_changes` of GitLab's answers). Commands of people below Developer do nothing."""
+    `commands_changes` of GitLab's answers)."""
     rest, commands = extract(text)
+    return rest, _run_all(world, merge_request, user, commands)
+
+
+def create_merge_request(
+    world: World,
+    project: Project,
+    author: User,
+    *,
+    source: str,
+    target: str,
+    title: str,
+    description: str,
+) -> MergeRequest:
+    """Open a merge request; commands in its description run too."""
+    rest, commands = extract(description)
+    made = merge_requests.create(
+        world,
+        project,
+        author,
+        source=source,
+        target=target,
+        title=title,
+        description=rest,
+    )
+    _run_all(world, made, author, commands)
+    return made
+
+
+def _run_all(
+    world: World, merge_request: MergeRequest, user: User, commands: list[Command]
+) -> Json:
+    """Commands of people below Developer do nothing."""
+    if merge_request.project.role(user) < Role.DEVELOPER:
+        return {}
     changes: Json = {}
     for command in commands:
-        if merge_request.project.role(user) >= Role.DEVELOPER:
-            world.executed.append((user.username, command.name))
-            changes |= _run(world, merge_request, user, command)
-    return rest, changes
+        world.executed.append((user.username, command.name))
+        changes |= _run(world, merge_request, user, command)
+    return changes
 
 
 def _run(world: World, merge_request: MergeRequest, user: User, command: Command) -> Json:
@@ -114,11 +161,8 @@ def _award(world: World, merge_request: MergeRequest, user: User, argument: str)
 
 def _spend(world: World, merge_request: MergeRequest, user: User, argument: str) -> Json:
     units = {"h": 3600, "m": 60, "s": 1}
-    seconds = sum(
-        int(word[:-1]) * units[word[-1]]
-        for word in argument.split()
-        if word[:-1].isdigit() and word[-1] in units
-    )
+    amounts = re.findall(r"(\d+)([hms])", argument)
+    seconds = sum(int(number) * units[unit] for number, unit in amounts)
     merge_request.seconds_spent += seconds
     return {"spend_time": {"duration": seconds}}
 

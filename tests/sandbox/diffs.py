@@ -6,9 +6,10 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-from tests.sandbox.repository import Repository
+from tests.sandbox.repository import Commit, Repository
 from tests.sandbox.state import Json
 
+EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 HUNK = re.compile(r"@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")
 RAW = re.compile(r":(\d{6}) (\d{6}) \S+ \S+ ([A-Z])\d*")
 
@@ -88,6 +89,11 @@ def between(repository: Repository, base: str, head: str) -> list[FilePatch]:
             FilePatch(old_path, new_path, old_mode, new_mode, status, text, tuple(_lines(text)))
         )
     return files
+
+
+def of_commit(repository: Repository, commit: Commit) -> list[FilePatch]:
+    """What a commit changed against its first parent."""
+    return between(repository, commit.parents[0] if commit.parents else EMPTY_TREE, commit.sha)
 
 
 def _entries(raw: str) -> list[tuple[str, str, str, str, str]]:

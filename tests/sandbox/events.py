@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from tests.sandbox import payloads
+from tests.sandbox import diffs, payloads
 from tests.sandbox.hooks import Message
 from tests.sandbox.mergeability import status
 from tests.sandbox.state import (
@@ -20,6 +20,7 @@ from tests.sandbox.state import (
     World,
 )
 
+MOST_COMMITS = 20
 NAMES = {
     "merge_requests_events": "Merge Request Hook",
     "push_events": "Push Hook",
@@ -68,9 +69,12 @@ def push_payload(
 ) -> Json:
     old, new = shas
     gone, made = not new.strip("0"), not old.strip("0")
-    revisions = new if made else f"{old}..{new}"
-    commits = [] if gone else project.repository.commits(revisions)
-    return payloads.push(world.url, project, user, branch, shas, commits=commits)
+    repository = project.repository
+    commits = [] if gone else repository.commits(new if made else f"{old}..{new}")
+    told = [(one, diffs.of_commit(repository, one)) for one in reversed(commits[:MOST_COMMITS])]
+    return payloads.push(
+        world.url, project, user, branch, shas, commits=told, total=len(commits)
+    )
 
 
 def note(

@@ -69,8 +69,8 @@ def create(
 def _version(world: World, repository: Repository, source: str, target: str) -> Version:
     head, start = repository.tip(source), repository.tip(target)
     if head is None or start is None:
-        missing = "source" if head is None else "target"
-        raise Refused(400, {"base": [f"{missing.title()} branch {missing} does not exist"]})
+        missing = source if head is None else target
+        raise Refused(400, [f'Branch "{missing}" does not exist'])
     base = repository.merge_base(start, head) or start
     return Version(world.new_id(), base, start, head, now())
 
@@ -125,6 +125,9 @@ def _move(repository: Repository, note: Note, version: Version) -> None:
 def edit(world: World, merge_request: MergeRequest, user: User, changes: Json) -> Json:
     """Set title, description, target branch, labels, assignees or lock; tell the hooks what
     changed and return it as `{field: {previous, current}}`."""
+    target = changes.get("target_branch", merge_request.target_branch)
+    if merge_request.project.repository.tip(target) is None:
+        raise Refused(400, [f'Branch "{target}" does not exist'])
     was_draft = merge_request.draft
     changed: Json = {}
     for name, value in changes.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from tests.sandbox.diffs import FilePatch
 from tests.sandbox.repository import Commit
 from tests.sandbox.state import Award, Discussion, Json, MergeRequest, Note, Project, User
 
@@ -62,6 +63,19 @@ def _commit(url: str, which: Project, made: Commit) -> Json:
         "timestamp": made.committed_at.isoformat(),
         "url": f"{url}/{which.path}/-/commit/{made.sha}",
         "author": {"name": made.author.name, "email": made.author.email},
+    }
+
+
+def _remotes(url: str, which: Project) -> Json:
+    shape = project(url, which)
+    return {key: shape[key] for key in ("git_http_url", "git_ssh_url", "visibility_level")}
+
+
+def _touched(files: Sequence[FilePatch]) -> Json:
+    return {
+        "added": [file.path for file in files if file.status == "A"],
+        "modified": [file.path for file in files if file.status not in "AD"],
+        "removed": [file.path for file in files if file.status == "D"],
     }
 
 
@@ -135,9 +149,11 @@ def push(
     branch: str,
     shas: tuple[str, str],
     *,
-    commits: Sequence[Commit],
+    commits: Sequence[tuple[Commit, Sequence[FilePatch]]],
+    total: int,
 ) -> Json:
-    """`shas` are before and after (zeros: no such branch); at most 20 commits are told."""
+    """`shas` are before and after (zeros: no such branch); `commits`, oldest first, are the
+    newest of `total`, each with the files it changed."""
     before, after = shas
     return {
         "object_kind": "push",
@@ -154,9 +170,9 @@ def push(
         "user_avatar": None,
         "project_id": which.id,
         "project": project(url, which),
-        "repository": _repository(url, which),
-        "commits": [_commit(url, which, made) for made in reversed(commits[:20])],
-        "total_commits_count": len(commits),
+        "repository": _repository(url, which) | _remotes(url, which),
+        "commits": [_commit(url, which, made) | _touched(files) for made, files in commits],
+        "total_commits_count": total,
     }
 
 
@@ -196,6 +212,7 @@ def note(
     which: MergeRequest,
     thread: Discussion,
     told: Note,
+    *,
     action: str,
     merge_status: str,
 ) -> Json:

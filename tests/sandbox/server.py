@@ -13,7 +13,7 @@ from typing import Self
 
 import uvicorn
 
-from tests.sandbox import merge_requests, pushes
+from tests.sandbox import commands, merge_requests, pushes
 from tests.sandbox.app import application
 from tests.sandbox.faults import Door, Fault, Observer, Request
 from tests.sandbox.hooks import Attempt, Sender
@@ -157,7 +157,7 @@ class SandboxGitLab:
         description: str = "",
     ) -> MergeRequest:
         with self.world.lock:
-            return merge_requests.create(
+            return commands.create_merge_request(
                 self.world,
                 project,
                 author,

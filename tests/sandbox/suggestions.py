@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from markdown_it import MarkdownIt
 
-from tests.sandbox import pushes
+from tests.sandbox import pushes, threads
 from tests.sandbox.state import (
     Discussion,
     MergeRequest,
@@ -23,7 +23,6 @@ from tests.sandbox.state import (
     World,
     forbidden,
     not_found,
-    now,
 )
 
 INFO = re.compile(r"suggestion(?::-(\d+)\+(\d+))?")
@@ -106,7 +105,7 @@ def apply(world: World, user: User, number: int, message: str | None) -> Suggest
     lines = _lines(merge_request, note)
     lines[suggestion.from_line - 1 : suggestion.to_line] = [suggestion.to_content]
     suggestion.applied = True
-    discussion.resolved_by, discussion.resolved_at = user, now()
+    threads.resolve(world, merge_request, discussion, user, resolved=True)
     pushes.commit(
         world,
         project,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.sandbox import notes
+from tests.sandbox import awards
 from tests.sandbox.rest import entities
 from tests.sandbox.rest.call import Answer, Call
 from tests.sandbox.state import Award, Json, Note
@@ -14,15 +14,15 @@ def index(call: Call) -> Answer:
 
 
 def create(call: Call) -> Answer:
-    given = notes.award(
+    given = awards.give(
         call.world, call.merge_request(), call.user, call.given("name"), _note(call)
     )
     return Answer(201, _entity(call, given))
 
 
 def delete(call: Call) -> Answer:
-    award_id = int(call.path["award_id"])
-    notes.revoke(call.world, call.merge_request(), call.user, award_id, _note(call))
+    award_id = call.number("award_id")
+    awards.revoke(call.world, call.merge_request(), call.user, award_id, _note(call))
     return Answer(204)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
-from tests.sandbox import notes
+from tests.sandbox import threads
 from tests.sandbox.hooks import Message
 from tests.sandbox.state import (
     Json,
@@ -64,7 +64,7 @@ class Call:
         raise not_found()
 
     def note(self) -> Note:
-        return notes.find(self.merge_request(), int(self.path["note_id"]))[1]
+        return threads.find(self.merge_request(), self.number("note_id"))[1]
 
     def given(self, name: str) -> Any:
         """A required parameter of the body."""
@@ -72,10 +72,15 @@ class Call:
             raise Refused(400, error=f"{name} is missing")
         return self.body[name]
 
+    def number(self, name: str) -> int:
+        """A path parameter that is an id."""
+        if not self.path[name].isdecimal():
+            raise Refused(400, error=f"{name} is invalid")
+        return int(self.path[name])
+
     def page(self, items: Sequence[T], entity: Callable[[T], Any]) -> Answer:
         """A page of a list, with GitLab's paging headers."""
-        number = max(int(self.query.get("page", 1)), 1)
-        size = min(max(int(self.query.get("per_page", 20)), 1), 100)
+        number, size = self._paging("page", 1), min(self._paging("per_page", 20), 100)
         pages = max(-(-len(items) // size), 1)
         shown = items[(number - 1) * size : number * size]
         headers = {
@@ -89,6 +94,12 @@ class Call:
         if number < pages:
             headers["Link"] = f'<{self._at(number + 1, size)}>; rel="next"'
         return Answer(200, [entity(item) for item in shown], headers)
+
+    def _paging(self, name: str, default: int) -> int:
+        text = self.query.get(name, str(default))
+        if not text.isdecimal() or int(text) == 0:
+            raise Refused(400, error=f"{name} is invalid")
+        return int(text)
 
     def _at(self, number: int, size: int) -> str:
         query = {**self.query, "page": str(number), "per_page": str(size)}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tests.sandbox import notes
+from tests.sandbox import notes, threads
 from tests.sandbox.rest import entities
 from tests.sandbox.rest.call import Answer, Call
-from tests.sandbox.state import Discussion, MergeRequest, Note, Refused, Role
+from tests.sandbox.state import Discussion, MergeRequest, Note, Refused
 
 
 def index(call: Call) -> Answer:
@@ -29,7 +29,7 @@ def create(call: Call) -> Answer:
 
 def resolve(call: Call) -> Answer:
     which, thread = _thread(call)
-    notes.resolve(which, thread, call.user, resolved=call.given("resolved"))
+    threads.resolve(call.world, which, thread, call.user, resolved=call.given("resolved"))
     return Answer(200, entities.discussion(call.world, which, thread))
 
 
@@ -57,7 +57,7 @@ def note_update(call: Call) -> Answer:
             400, error="body, resolved are missing, exactly one parameter must be provided"
         )
     if "resolved" in call.body:
-        notes.resolve(which, thread, call.user, resolved=call.body["resolved"])
+        threads.resolve(call.world, which, thread, call.user, resolved=call.body["resolved"])
     else:
         notes.edit(call.world, which, note.id, call.user, call.body["body"])
     return Answer(200, entities.note(call.world, which, thread, note))
@@ -70,13 +70,13 @@ def note_delete(call: Call) -> Answer:
 
 
 def _thread(call: Call) -> tuple[MergeRequest, Discussion]:
-    which = call.merge_request(Role.GUEST)
-    return which, notes.thread_of(which, call.path["discussion_id"])
+    which = call.merge_request()
+    return which, threads.thread_of(which, call.path["discussion_id"])
 
 
 def _note(call: Call) -> tuple[MergeRequest, Discussion, Note]:
     which, thread = _thread(call)
-    found, note = notes.find(which, int(call.path["note_id"]))
+    found, note = threads.find(which, call.number("note_id"))
     if found is not thread:
         raise Refused(404, "404 Note Not Found")
     return which, thread, note

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.sandbox import notes
+from tests.sandbox import drafts
 from tests.sandbox.rest import entities
 from tests.sandbox.rest.call import Answer, Call
 from tests.sandbox.state import DraftNote, MergeRequest, not_found
@@ -21,7 +21,7 @@ def show(call: Call) -> Answer:
 def create(call: Call) -> Answer:
     which = call.merge_request()
     call.given("note")
-    draft = notes.save_draft(call.world, which, call.user, call.body)
+    draft = drafts.save(call.world, which, call.user, call.body)
     return Answer(201, entities.draft(which, draft))
 
 
@@ -39,7 +39,7 @@ def delete(call: Call) -> Answer:
 
 def publish(call: Call) -> Answer:
     which, draft = _one(call)
-    notes.publish(call.world, which, draft)
+    drafts.publish(call.world, which, draft)
     return Answer(204)
 
 
@@ -47,7 +47,7 @@ def bulk_publish(call: Call) -> Answer:
     """Publish all of one's own drafts, also those that an earlier run left behind."""
     which = call.merge_request()
     for draft in _own(call, which):
-        notes.publish(call.world, which, draft)
+        drafts.publish(call.world, which, draft)
     return Answer(204)
 
 

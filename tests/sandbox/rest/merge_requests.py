@@ -32,17 +32,15 @@ def show(call: Call) -> Answer:
 
 
 def create(call: Call) -> Answer:
-    project = call.project(Role.DEVELOPER)
-    which = merge_requests.create(
+    which = commands.create_merge_request(
         call.world,
-        project,
+        call.project(Role.DEVELOPER),
         call.user,
         source=call.given("source_branch"),
         target=call.given("target_branch"),
         title=call.given("title"),
+        description=call.body.get("description") or "",
     )
-    text = call.body.get("description") or ""
-    which.description, _ = commands.run(call.world, which, call.user, text)
     return Answer(201, entities.full_merge_request(call.world, which))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.sandbox import notes
+from tests.sandbox import notes, threads
 from tests.sandbox.rest import entities
 from tests.sandbox.rest.call import Answer, Call
 
@@ -20,7 +20,7 @@ def index(call: Call) -> Answer:
 
 def show(call: Call) -> Answer:
     which = call.merge_request()
-    found = notes.find(which, int(call.path["note_id"]))
+    found = threads.find(which, call.number("note_id"))
     return Answer(200, entities.note(call.world, which, *found))
 
 
@@ -33,17 +33,15 @@ def create(call: Call) -> Answer:
         call.given("body"),
         internal=bool(call.body.get("internal") or call.body.get("confidential")),
     )
-    return Answer(201, entities.note(call.world, which, *notes.find(which, note.id)))
+    return Answer(201, entities.note(call.world, which, *threads.find(which, note.id)))
 
 
 def update(call: Call) -> Answer:
     which = call.merge_request()
-    note = notes.edit(
-        call.world, which, int(call.path["note_id"]), call.user, call.given("body")
-    )
-    return Answer(200, entities.note(call.world, which, *notes.find(which, note.id)))
+    note = notes.edit(call.world, which, call.number("note_id"), call.user, call.given("body"))
+    return Answer(200, entities.note(call.world, which, *threads.find(which, note.id)))
 
 
 def delete(call: Call) -> Answer:
-    notes.delete(call.merge_request(), int(call.path["note_id"]), call.user)
+    notes.delete(call.merge_request(), call.number("note_id"), call.user)
     return Answer(204)

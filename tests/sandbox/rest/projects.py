@@ -29,7 +29,7 @@ def show(call: Call) -> Answer:
 
 def apply_suggestion(call: Call) -> Answer:
     """GitLab answers with what the suggestion was before: `applied` is still false."""
-    which, _, note, made = suggestions.find(call.world, int(call.path["id"]))
+    which, _, note, made = suggestions.find(call.world, call.number("id"))
     stale = entities.suggestion(which, note, made)
     suggestions.apply(call.world, call.user, made.id, call.body.get("commit_message"))
     return Answer(200, stale)

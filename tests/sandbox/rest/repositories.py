@@ -16,7 +16,6 @@ from tests.sandbox.state import (
     now,
 )
 
-EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 STATES = ("pending", "running", "success", "failed", "canceled", "skipped")
 
 
@@ -29,9 +28,7 @@ def commit(call: Call) -> Answer:
 def commit_diff(call: Call) -> Answer:
     project = call.project()
     made = project.repository.commits(_sha(call, project), limit=1)[0]
-    parent = made.parents[0] if made.parents else EMPTY_TREE
-    files = diffs.between(project.repository, parent, made.sha)
-    return call.page(files, lambda file: file.entity())
+    return call.page(diffs.of_commit(project.repository, made), lambda file: file.entity())
 
 
 def comments(call: Call) -> Answer:
