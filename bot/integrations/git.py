@@ -9,7 +9,7 @@ from typing import Protocol
 
 from bot.domain import Diff, FileDiff, FileKind
 from bot.errors import GiveUp, Gone, Misconfigured, Skip
-from bot.integrations.git_command import MAX_OUTPUT_BYTES, NO_OPTIONS, GitCommand, GitFailed
+from bot.integrations.git_command import MAX_OUTPUT_BYTES, GitCommand, GitFailed
 from bot.untrusted import one_line
 
 MAX_FILE_BYTES = 1024 * 1024
@@ -54,13 +54,13 @@ class GitRepository:
         directory: Path,
         parse: DiffParser,
         *,
-        environment: Mapping[str, str] = NO_OPTIONS,
+        environment: Mapping[str, str] | None = None,
         max_file_bytes: int = MAX_FILE_BYTES,
         max_bytes: int = MAX_OUTPUT_BYTES,
     ) -> None:
         self.directory = directory
         self._parse = parse
-        self._git = GitCommand(directory, environment)
+        self._git = GitCommand(directory, environment or {})
         self._max_file_bytes = max_file_bytes
         self._max_bytes = max_bytes
 

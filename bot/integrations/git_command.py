@@ -21,7 +21,6 @@ MAX_OUTPUT_BYTES = 16 * 1024 * 1024
 TIME_LIMIT_S = 120.0
 MAX_REASON = 200
 TIMED_OUT = "Timeout: "  # what GitPython says in place of git when it had to end it
-NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
 
 # No hook, monitor, pager or editor of the repository runs; paths are bytes, not patterns.
 HARDENED = (
@@ -79,7 +78,7 @@ class GitCommand:
     command, after which git and its children are killed."""
 
     directory: Path
-    environment: Mapping[str, str] = NO_OPTIONS
+    environment: Mapping[str, str] = field(default_factory=dict)
     time_limit_s: float = TIME_LIMIT_S
 
     def run(self, *arguments: str) -> bytes:
