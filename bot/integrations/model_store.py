@@ -212,7 +212,7 @@ class ModelStore:
 
 
 def _is_path(name: str) -> bool:
-    return os.sep in name or name.endswith((".gguf", ".bin"))
+    return os.sep in name or name.endswith(".gguf")
 
 
 def _own_file(file: Path) -> Path:
@@ -222,7 +222,7 @@ def _own_file(file: Path) -> Path:
             magic = stream.read(len(GGUF_MAGIC))
     except OSError as error:
         raise UnusableModel(f"cannot read the model {file}: {error.strerror}") from None
-    if file.suffix == ".gguf" and magic != GGUF_MAGIC:
+    if magic != GGUF_MAGIC:
         raise UnusableModel(f"{file} is not a GGUF file; give the path of a whole one")
     return file
 
