@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 
 from ctransformers import LLM
@@ -143,7 +144,9 @@ class CTransformersEngine:
         Only whole chunks count: in other company the same tokens come out a little
         different, and the same prompt must give the same answer.
         """
-        shared = len(os.path.commonprefix([self._known, tokens[:-1]])) // CHUNK * CHUNK
+        pairs = zip(self._known, tokens[:-1], strict=False)
+        equal = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+        shared = equal // CHUNK * CHUNK
         del self._known[shared:]
         # The library keeps what is equal at the start of both; NO_TOKEN ends that here.
         llm.prepare_inputs_for_generation([*self._known, NO_TOKEN], reset=True)
