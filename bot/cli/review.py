@@ -31,7 +31,7 @@ ENGINES = ("llamacpp", "ctransformers", "openai")
 @click.option("--json", "form", flag_value="json", help="The same as --format json.")
 @click.option(
     "--fail-on",
-    type=click.Choice(["never", *Severity]),
+    type=click.Choice(["never", *map(str, Severity)]),
     default="never",
     help="Exit with 1 on a finding this bad or worse.",
 )

@@ -128,7 +128,7 @@ def test_reports_go_to_a_file_and_nothing_else_is_printed(
     json.loads(target.read_text(encoding="utf-8"))
 
 
-def test_nothing_staged_needs_no_model(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_staged_needs_no_model(run: Run) -> None:
     result = run("--staged", "--json", answer="the engine must not be asked")
     assert result.exit_code == 0
     assert report(result)["findings"] == report(result)["files"] == []
@@ -162,10 +162,10 @@ def test_the_rules_of_the_default_branch_count_and_not_those_of_the_change(
     git("switch", "-qc", "topic")
     (repository / ".strop.toml").write_text('language = "zh"\n')
     commit(repository, BEFORE)
-    assert "zh" not in asked_by_default()
+    assert "the code zh" not in asked_by_default()
     git("branch", "-f", "main", "topic")
     commit(repository, AFTER)
-    assert "zh" in asked_by_default()
+    assert "the code zh" in asked_by_default()
 
 
 def test_a_range_and_staged_exclude_each_other(run: Run) -> None:
