@@ -2,7 +2,10 @@
 
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+
+Files = Mapping[str, bytes | Path | None]
 
 ENVIRONMENT = {
     "GIT_CONFIG_GLOBAL": os.devnull,
@@ -15,8 +18,8 @@ ENVIRONMENT = {
 }
 
 
-def git(directory, *arguments, **more):
-    """What git writes, as bytes."""
+def git(directory: Path, *arguments: str) -> bytes:
+    """What git writes."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
     done = subprocess.run(
         ["git", *arguments],
@@ -24,7 +27,6 @@ def git(directory, *arguments, **more):
         env={**environment, **ENVIRONMENT},
         check=True,
         capture_output=True,
-        **more,
     )
     return done.stdout
 
@@ -32,35 +34,33 @@ def git(directory, *arguments, **more):
 class Repository:
     """A working repository that makes one commit after the other."""
 
-    def __init__(self, directory):
-        self.directory = Path(directory)
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
         self.directory.mkdir(parents=True, exist_ok=True)
         git(self.directory, "init", "--quiet", "--initial-branch=main")
 
-    def git(self, *arguments, **more):
-        return git(self.directory, *arguments, **more)
+    def git(self, *arguments: str) -> bytes:
+        return git(self.directory, *arguments)
 
-    def write(self, files):
+    def write(self, files: Files) -> None:
         """Put bytes at paths; None deletes, a Path makes a symbolic link."""
         for name, content in files.items():
-            path = os.path.join(os.fsencode(self.directory), os.fsencode(name))
-            if os.path.lexists(path):
-                os.unlink(path)
+            path = self.directory / name
+            path.unlink(missing_ok=True)
             if content is None:
                 continue
-            os.makedirs(os.path.dirname(path), exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             if isinstance(content, Path):
-                os.symlink(content, path)
+                path.symlink_to(content)
             else:
-                with open(path, "wb") as file:
-                    file.write(content)
+                path.write_bytes(content)
 
-    def commit(self, files=None, message="change"):
+    def commit(self, files: Files | None = None) -> str:
         """Write, add everything, commit; the new commit's id."""
         self.write(files or {})
         self.git("add", "--all")
-        self.git("commit", "--quiet", "--allow-empty", "--message", message)
+        self.git("commit", "--quiet", "--allow-empty", "--message", "change")
         return self.head()
 
-    def head(self):
+    def head(self) -> str:
         return self.git("rev-parse", "HEAD").decode().strip()

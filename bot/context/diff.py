@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 
 from unidiff.constants import LINE_TYPE_NO_NEWLINE
 from unidiff.errors import UnidiffParseError
@@ -48,11 +49,12 @@ def parse(raw: bytes, patch: bytes, *, base: str, head: str | None, cut: bool = 
 
     Raises Malformed if the two parts do not fit together or git's format is not kept.
     """
+    listed = list(_listed(raw))
     sections = _sections(patch)
     if cut:
         sections = sections[:-1]
     files = []
-    for file in _listed(raw):
+    for file in listed:
         # A file that becomes a link, or the other way round, is deleted and made anew.
         count = 2 if file.status is FileStatus.TYPE_CHANGED else 1
         mine, sections = sections[:count], sections[count:]
@@ -72,7 +74,7 @@ def _sections(patch: bytes) -> list[bytes]:
     starts = [match.start() for match in _SECTION.finditer(patch)]
     if patch and starts[:1] != [0]:
         raise Malformed("Git's patch does not start with a file")
-    return [patch[a:b] for a, b in zip(starts, [*starts[1:], len(patch)], strict=True)]
+    return [patch[start:end] for start, end in pairwise([*starts, len(patch)])]
 
 
 def _listed(raw: bytes) -> Iterator[FileDiff]:

@@ -13,6 +13,7 @@ from bot.integrations.git_command import MAX_OUTPUT_BYTES, GitCommand, GitFailed
 from bot.untrusted import one_line
 
 MAX_FILE_BYTES = 1024 * 1024
+NOT_IN_A_TREE = frozenset({"", ".", ".."})  # parts that no path in a tree has
 REGULAR_FILES = ("100644", "100755")
 
 # Renames as GitLab finds them (Gitaly, diff service: 30 %), since a comment on a renamed file
@@ -104,7 +105,7 @@ class GitRepository:
 
         Raises Gone if there is no such commit, GiveUp if the file is larger than can be kept.
         """
-        if not _fits_argv(path):
+        if not _fits_argv(path) or not NOT_IN_A_TREE.isdisjoint(path.split("/")):
             return None
         if commit is None:
             listed = self._git.run("ls-files", "--stage", "-z", "--", path)
