@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import contextlib
 import subprocess
 from collections.abc import Callable, Iterator
@@ -12,7 +13,9 @@ import httpx
 import pytest
 
 from tests.sandbox import MergeRequest, Project, Role, SandboxGitLab, User
+from tests.sandbox.receiver import Receiver, receiving
 
+SIGNING = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 BEFORE = "".join(f"line {n}\n" for n in range(1, 31))
 AFTER = BEFORE.replace("line 10\n", "line ten\nline ten and a half\n").replace("line 20\n", "")
 
@@ -92,6 +95,30 @@ def http(forge: SandboxGitLab) -> Iterator[Callable[[User], httpx.Client]]:
             return stack.enter_context(httpx.Client(base_url=base, headers=headers))
 
         yield client
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as listening:
+        yield listening
+
+
+@pytest.fixture
+def hook(
+    scene: Scene, http: Callable[[User], httpx.Client], receiver: Receiver
+) -> dict[str, Any]:
+    """A hook that asks for everything, with a token and a signing token."""
+    body = {
+        "url": receiver.url,
+        "merge_requests_events": True,
+        "note_events": True,
+        "emoji_events": True,
+        "token": "s3cret",
+        "signing_token": SIGNING,
+    }
+    answer = http(scene.alice).post(f"/projects/{scene.project.id}/hooks", json=body)
+    made: dict[str, Any] = answer.json()
+    return made
 
 
 def git(directory: Path, *args: str) -> str:
