@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bot.integrations.model_store import ModelStore
-
 from bot.config import ModelSettings
+from bot.integrations.model_store import ModelStore
 
 
 def smollm2() -> Path:

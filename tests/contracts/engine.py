@@ -187,7 +187,7 @@ class EngineContract:
     )
     def test_any_unicode_may_be_asked(self, engine: Engine, text: str) -> None:
         (answer,) = ask(engine, prompt(text))
-        assert answer.output_tokens > 0
+        assert answer.finish in (Finish.STOP, Finish.LENGTH)
         assert "\N{REPLACEMENT CHARACTER}" not in answer.text
 
     def test_special_tokens_in_a_text_are_plain_text(self, engine: Engine) -> None:
