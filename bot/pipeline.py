@@ -82,12 +82,12 @@ def run_job(job: Job, steps: Steps, parts: Parts) -> None:
         review_merge_request(job, steps, parts)
 
 
-def explain(job: Job, reason: str, parts: Parts) -> None:
+def explain(job: Job, reason: str, forge: Forge) -> None:
     """Tell people that a job ended without a review: silence would look like consent."""
     if job.iid is not None:
-        merge_request = parts.forge.merge_request(job.project_id, job.iid)
+        merge_request = forge.merge_request(job.project_id, job.iid)
         if merge_request.head_sha == job.head_sha:
-            parts.forge.put_summary(merge_request, rendering.notice(reason))
+            forge.put_summary(merge_request, rendering.notice(reason))
 
 
 def fan_out(job: Job, parts: Parts) -> None:
