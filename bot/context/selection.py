@@ -64,11 +64,13 @@ INDENT_COUNTS = GitIgnoreSpec.from_lines(
 )  # fmt: skip
 
 # Go's rule for generated files (go.dev/s/generatedcode), in any comment style, and the tag
-# that Meta's tools and many others write. Only a comment counts: code may speak of them.
+# that Meta's tools and many others write: in a comment, near the top.
 GENERATED_LINE = re.compile(
-    r"^\s*(?:#|//|/?\*|--|;|%|<!--|\"\"\").*(?:code generated .*do not edit|@generated\b)",
+    r"^\s*(?:#|//|/?\*|--|;|%|<!--|\"\"\").*"
+    r"(?:code generated\b.*\bdo not edit|(?<!\w)@generated\b(?!\.))",
     re.IGNORECASE,
 )
+TOP_LINES = 40
 LFS_POINTER = "version https://git-lfs.github.com/spec/"
 MINIFIED_LINE = 2000  # characters; no person wrote such a line
 
@@ -158,20 +160,21 @@ def _by_lines(file: FileDiff, max_lines: int) -> str | None:
     changed = [line for line in lines if line.kind is not LineKind.CONTEXT]
     if any(line.new == 1 and line.text.startswith(LFS_POINTER) for line in lines):
         return "Git LFS pointer"
-    if any(GENERATED_LINE.match(line.text) for line in lines):
+    if any(line.new <= TOP_LINES and GENERATED_LINE.match(line.text) for line in lines):
         return "generated"
     if any(len(line.text) > MINIFIED_LINE for line in changed):
         return "minified"
     if len(changed) > max_lines:
         return f"more than {max_lines} changed lines"
-    return "only white space changed" if _only_space(changed, file.path) else None
+    return "only white space changed" if _only_space(lines, file.path) else None
 
 
-def _only_space(changed: Sequence[DiffLine], path: str) -> bool:
+def _only_space(lines: Sequence[DiffLine], path: str) -> bool:
+    """Whether both versions are the same words in the same order."""
     indent_counts = INDENT_COUNTS.match_file(path)
     old, new = (
-        [_squeezed(line.text, indent_counts) for line in changed if line.kind is kind]
-        for kind in (LineKind.REMOVED, LineKind.ADDED)
+        [_squeezed(line.text, indent_counts) for line in lines if line.kind is not other]
+        for other in (LineKind.ADDED, LineKind.REMOVED)
     )
     return list(filter(None, old)) == list(filter(None, new))
 
