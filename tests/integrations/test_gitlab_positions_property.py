@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from bot.context.diff import parse
@@ -96,6 +96,7 @@ def ranges(hunk: Hunk, data: st.DataObject) -> Iterator[tuple[LinePoint, LinePoi
 
 @settings(
     max_examples=20,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking takes minutes of git
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )

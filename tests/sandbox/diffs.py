@@ -10,6 +10,7 @@ from tests.sandbox.repository import Commit, Repository
 from tests.sandbox.state import Json
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+RENAMES = "--find-renames=30%"  # what Gitaly's CommitDiff asks of git
 HUNK = re.compile(r"@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")
 RAW = re.compile(r":(\d{6}) (\d{6}) \S+ \S+ ([A-Z])\d*")
 
@@ -77,8 +78,8 @@ class FilePatch:
 
 def between(repository: Repository, base: str, head: str) -> list[FilePatch]:
     """The files that differ, in git's order, renames found."""
-    raw = repository.git("diff", "--raw", "-z", "-M", base, head).decode("utf-8", "replace")
-    patch = repository.git("diff", "--no-ext-diff", "--no-textconv", "-M", base, head)
+    raw = repository.git("diff", "--raw", "-z", RENAMES, base, head).decode("utf-8", "replace")
+    patch = repository.git("diff", "--no-ext-diff", "--no-textconv", RENAMES, base, head)
     chunks = iter(re.split(r"(?m)^(?=diff --git )", patch.decode("utf-8", "replace"))[1:])
     files = []
     for old_mode, new_mode, status, old_path, new_path in _entries(raw):
