@@ -42,7 +42,8 @@ def cluster() -> Iterator[Path]:
         shutil.chown(folder, user)
     run = partial(subprocess.run, user=user, cwd=folder, check=True, stdout=subprocess.DEVNULL)
     run([initdb, "-D", folder / "data", "-U", "strop", "-A", "trust"])
-    options = f"-k {folder} -c listen_addresses='' -c fsync=off"
+    quick = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off"
+    options = f"-k {folder} -c listen_addresses='' {quick}"
     control = [initdb.with_name("pg_ctl"), "-D", folder / "data", "-w", "-l", folder / "log"]
     run([*control, "-o", options, "start"])
     try:
@@ -52,14 +53,17 @@ def cluster() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def new_database(socket_folder: Path) -> str:
+@contextmanager
+def new_database(socket_folder: Path) -> Iterator[str]:
     """The URL of an empty database."""
     name = f"t{uuid.uuid4().hex}"
     admin = sa.create_engine(
         f"postgresql+psycopg://strop@/postgres?host={socket_folder}",
         isolation_level="AUTOCOMMIT",
+        poolclass=sa.NullPool,
     )
     with admin.connect() as connection:
         connection.execute(sa.text(f"CREATE DATABASE {name}"))
-    admin.dispose()
-    return f"postgresql://strop@/{name}?host={socket_folder}"
+    yield f"postgresql://strop@/{name}?host={socket_folder}"
+    with admin.connect() as connection:
+        connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))

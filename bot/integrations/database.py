@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import zlib
 from collections.abc import Callable, Iterable, Sequence
@@ -23,8 +24,11 @@ from bot.domain import (
     Prompt,
     Review,
 )
+from bot.errors import RetryLater
 from bot.integrations.database_engine import transaction
 from bot.integrations.database_schema import COMPLETIONS, EVENTS, FINDINGS, REVIEWS
+
+log = logging.getLogger(__name__)
 
 Enqueue = Callable[[sa.Connection, Job], None]
 Active = Callable[[str], Sequence[str]]
@@ -59,8 +63,8 @@ class SqlDatabase:
     def record(self, event: Event, jobs: Sequence[Job]) -> bool:
         """Store an event and its jobs together (see ports.Database.record).
 
-        Older jobs are cancelled after the commit: were we to die in between, both would be
-        queued, and the older would find at its first step that its head is gone.
+        Older jobs are cancelled after the commit. If that fails, or we die in between, both
+        are queued, and the older will find that its head is gone.
         """
         outdated: list[str] = []
         with transaction(self._engine) as connection:
@@ -76,8 +80,10 @@ class SqlDatabase:
                     self._enqueue(connection, job)
                 if job.kind is JobKind.REVIEW:
                     outdated += [o for o in active if not o.startswith(same_head)]
-        if outdated:
+        try:
             self._cancel(outdated)
+        except RetryLater as error:
+            log.warning("older jobs were not cancelled: %s", error)
         return True
 
     def completion(self, key: str) -> Completion | None:

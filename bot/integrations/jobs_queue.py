@@ -75,6 +75,8 @@ class JobQueue:
 
     def cancel(self, ids: Sequence[str]) -> None:
         """End jobs: queued ones never start, a running one ends at its next step."""
+        if not ids:
+            return
         try:
             self._client.cancel_workflows(list(ids))
         except sa.exc.DBAPIError as error:

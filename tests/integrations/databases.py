@@ -17,10 +17,12 @@ def postgres_server() -> Iterator[Path]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'data' / 'strop.sqlite'}"
-    return postgres.new_database(request.getfixturevalue("postgres_server"))
+        yield f"sqlite:///{tmp_path / 'data' / 'strop.sqlite'}"
+        return
+    with postgres.new_database(request.getfixturevalue("postgres_server")) as url:
+        yield url
 
 
 @pytest.fixture

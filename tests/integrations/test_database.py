@@ -165,6 +165,20 @@ class TestRecord:
         assert rows(engine, EVENTS) == []
         assert queue.active() == []
 
+    def test_an_event_is_kept_even_if_older_jobs_cannot_be_cancelled(
+        self, engine: sa.Engine, queue: JobQueue
+    ) -> None:
+        def refuse(ids: Sequence[str]) -> None:
+            if ids:
+                raise RetryLater("locked")
+
+        database = SqlDatabase(
+            engine, enqueue=queue.enqueue, active=queue.active, cancel=refuse
+        )
+        assert hear(database, opened(A, "d1"))
+        assert hear(database, opened(B, "d2"))
+        assert len(queue.active()) == 2
+
     def test_deliveries_at_the_same_time_make_one_job(
         self, database: SqlDatabase, queue: JobQueue
     ) -> None:

@@ -108,11 +108,13 @@ def test_the_survivor_takes_over_from_a_dead_worker(
     wanted = jobs(4)
     put(engine, queue, *wanted)
     victim = start("w1", "infer")
-    until(lambda: len(lines(journal, "begin", "infer", "w1")) == 2)
-    start("w2")
-    until(lambda: len(lines(journal, "end", "post", "w2")) == 2)
+    until(lambda: bool(lines(journal, "begin", "infer", "w1")))
     victim.kill()
+    victim.wait()
+    taken = len(lines(journal, "end", "fetch", "w1"))
+    start("w2")
     until(lambda: not queue.active())
+    assert taken
     assert lines(journal, "end") == once_each(wanted)
 
 
