@@ -87,3 +87,10 @@ def test_a_stranger_sees_no_project(scene: Scene):
     url = f"{scene.forge.url}/bank/app.git/info/refs?service=git-upload-pack"
     assert httpx.get(url, auth=("oauth2", stranger.token)).status_code == 404
     assert httpx.get(f"{scene.forge.url}/nothing/here").status_code == 404
+
+
+def test_asking_for_a_commit_that_is_not_there_is_git_s_own_error(scene: Scene, clone: Path):
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        git(clone, "fetch", "origin", "0123456789012345678901234567890123456789")
+    assert "not our ref" in caught.value.stderr
+    assert "RPC failed" not in caught.value.stderr

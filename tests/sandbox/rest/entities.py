@@ -77,6 +77,12 @@ def project(world: World, which: Project) -> Json:
             "kind": "group",
             "full_path": namespace,
         },
+    }
+
+
+def full_project(world: World, which: Project) -> Json:
+    """A single project; a list does not carry all of it."""
+    return project(world, which) | {
         "empty_repo": not which.branches,
         "archived": False,
         "merge_requests_enabled": True,

@@ -88,7 +88,7 @@ def approve(call: Call) -> Answer:
 def unapprove(call: Call) -> Answer:
     which = call.merge_request(Role.DEVELOPER)
     merge_requests.unapprove(call.world, which, call.user)
-    return Answer(201)
+    return Answer(201, _approvals(call, which))
 
 
 def approvals(call: Call) -> Answer:

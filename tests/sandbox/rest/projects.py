@@ -24,7 +24,7 @@ def index(call: Call) -> Answer:
 
 
 def show(call: Call) -> Answer:
-    return Answer(200, entities.project(call.world, call.project(Role.GUEST)))
+    return Answer(200, entities.full_project(call.world, call.project(Role.GUEST)))
 
 
 def apply_suggestion(call: Call) -> Answer:
