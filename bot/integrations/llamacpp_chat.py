@@ -17,6 +17,7 @@ from bot.integrations.llamacpp_model import Model
 
 SYSTEM = "\x02system\x03"
 USER = "\x02user\x03"
+CHOOSE = "choose a model that was tuned for chat"
 
 
 class Chat:
@@ -29,9 +30,7 @@ class Chat:
         self._model = model
         template = model.metadata("tokenizer.chat_template")
         if template is None:
-            raise UnusableModel(
-                "the model has no chat template: choose one that was tuned for chat"
-            )
+            raise UnusableModel("the model has no chat template: " + CHOOSE)
         before, between, after = _parts(_render(template, model))
         self._before = self._opening(model.tokens(before, special=True))
         self._between = model.tokens(between, special=True)
@@ -54,18 +53,20 @@ class Chat:
 
 
 def _render(template: str, model: Model) -> str:
-    formatter = Jinja2ChatFormatter(
-        template=template,
-        eos_token=model.token_text(ll.llama_vocab_eos(model.vocab)),
-        bos_token=model.token_text(ll.llama_vocab_bos(model.vocab)),
-    )
+    """The template with its placeholders. Some refuse a system message: then it stands
+    before the user's."""
     try:
-        return str(formatter(messages=_messages(SYSTEM, USER)).prompt)
-    except (
-        ValueError,
-        TemplateError,
-    ):  # some refuse a system message: put it before the user's
-        return str(formatter(messages=_messages("", f"{SYSTEM}\n\n{USER}")).prompt)
+        formatter = Jinja2ChatFormatter(
+            template=template,
+            eos_token=model.token_text(ll.llama_vocab_eos(model.vocab)),
+            bos_token=model.token_text(ll.llama_vocab_bos(model.vocab)),
+        )
+        try:
+            return str(formatter(messages=_messages(SYSTEM, USER)).prompt)
+        except ValueError:  # what a template's own raise_exception ends as
+            return str(formatter(messages=_messages("", f"{SYSTEM}\n\n{USER}")).prompt)
+    except (ValueError, TemplateError):
+        raise UnusableModel("the model's chat template does not work: " + CHOOSE) from None
 
 
 def _messages(system: str, user: str) -> list[Any]:
@@ -77,5 +78,5 @@ def _parts(rendered: str) -> tuple[str, str, str]:
     before, found, rest = rendered.partition(SYSTEM)
     between, found_too, after = rest.partition(USER)
     if not (found and found_too):
-        raise UnusableModel("the model's chat template loses a message: choose another model")
+        raise UnusableModel("the model's chat template loses a message: " + CHOOSE)
     return before, between, after

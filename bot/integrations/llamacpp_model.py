@@ -45,7 +45,10 @@ class Model:
             str(path).encode(), ll.llama_model_default_params()
         )
         if not self.weights:
-            raise UnusableModel(_why(path))
+            raise UnusableModel(
+                f"{path.name}: llama.cpp cannot load this model ({_words()}): check it with"
+                " strop model verify, or choose another"
+            )
         self.context_tokens = min(
             context_tokens, ll.llama_model_n_ctx_train(self.weights) or context_tokens
         )
@@ -56,8 +59,8 @@ class Model:
         )
         if not self.context:
             raise UnusableModel(
-                f"{path.name}: {sequences} times {self.context_tokens} tokens of context do not"
-                " fit in memory: lower model.parallel or model.context_tokens"
+                f"{path.name}: no room for {sequences} contexts of {self.context_tokens} tokens"
+                f" ({_words()}): lower model.parallel or model.context_tokens"
             )
         self.memory = ll.llama_get_memory(self.context)
         self._batch = ll.llama_batch_init(CHUNK, 0, 1)
@@ -185,9 +188,5 @@ def _note(level: int, text: bytes, _data: object) -> None:
         _said.append(text.decode("utf-8", "replace").strip())
 
 
-def _why(path: Path) -> str:
-    words = next((line for line in _said if line), "no reason given")
-    return (
-        f"{path.name}: llama.cpp cannot load this model ({words[:200]}):"
-        " check it with strop model verify, or choose another"
-    )
+def _words() -> str:
+    return next((line for line in _said if line), "llama.cpp gave no reason")[:200]

@@ -8,6 +8,7 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import IO, Any
 
 from bot.errors import EngineFailed, UnusableModel
@@ -76,12 +77,9 @@ class Process:
 
     def close(self) -> None:
         """Let it end by itself, or else end it."""
-        with self._lock:
-            self._to_child.close()
-        self._reap()
+        self._hang_up()
         self._reader.join()
-        self._from_child.close()
-        self._noise.close()
+        self._free()
 
     @property
     def _to_child(self) -> IO[bytes]:
@@ -97,8 +95,10 @@ class Process:
         greeting = next(read(self._from_child), {})
         if "ready" in greeting:
             return greeting
-        self._reap()
-        raise UnusableModel(greeting.get("unusable") or self._obituary("loading the model"))
+        self._hang_up()
+        problem = greeting.get("unusable") or self._obituary("loading the model")
+        self._free()
+        raise UnusableModel(problem)
 
     def _listen(self) -> None:
         for message in read(self._from_child):
@@ -112,6 +112,15 @@ class Process:
         for future in pending.values():
             self._reap()
             future.set_exception(EngineFailed(self._obituary("answering")))
+
+    def _hang_up(self) -> None:
+        with self._lock, suppress(OSError):  # what it did not read any more is lost
+            self._to_child.close()
+        self._reap()
+
+    def _free(self) -> None:
+        self._from_child.close()
+        self._noise.close()
 
     def _reap(self) -> None:
         try:
