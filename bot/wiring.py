@@ -44,6 +44,13 @@ def model_store(settings: Settings) -> ModelStore:
     return ModelStore(settings.model.directory)
 
 
+def convert_model(source: Path, target: Path) -> None:
+    """Rewrite a model file for the engine ctransformers. Raises UnusableModel."""
+    from bot.integrations.gguf_convert import convert
+
+    convert(source, target)
+
+
 def engine(settings: Settings) -> Engine:
     """The engine that the settings name. Raises UnusableModel if its model is not here."""
     builders = {"llamacpp": _llamacpp, "ctransformers": _ctransformers, "openai": _openai}

@@ -30,6 +30,16 @@ _CONTROL = re.compile(
 _TOO_LONG = re.compile(
     r"context[ _](length|window|size)|maximum context|too (long|many tokens)"
 )
+_WHAT_TO_DO = {
+    401: "the model server wants a key; set openai.api_key_file",
+    403: "the model server refuses our key; set openai.api_key_file",
+    404: "the model server knows no such address or model; set openai.url, which mostly ends "
+    "in /v1, and openai.model",
+}
+_ELSEWHERE = (
+    "the model server sends us elsewhere, which is not followed; set openai.url to the address "
+    "it really has"
+)
 _BUSY = frozenset({408, 409, 425, 429})
 
 
@@ -41,7 +51,20 @@ def strict_schema(schema: Any) -> dict[str, Any]:
 
 def schema_of_object(schema: Any) -> dict[str, Any]:
     """The same as llama-cpp-python's server spells it."""
-    return {"type": "json_object", "schema": schema}
+    return {"type": "json_object", "schema": _bounds_listed(schema)}
+
+
+def _bounds_listed(schema: Any) -> Any:
+    """The schema with integers between two bounds as a list of their values, for that
+    server's grammar knows no bounds."""
+    if isinstance(schema, list):
+        return [_bounds_listed(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if schema.get("type") == "integer" and isinstance(low, int) and isinstance(high, int):
+        return {"enum": list(range(low, high + 1))}
+    return {key: _bounds_listed(value) for key, value in schema.items()}
 
 
 Spelling = Callable[[Any], dict[str, Any]]
@@ -146,23 +169,12 @@ def trouble(status: int, text: str, after_s: float | None) -> StropError:
     if "response_format" in text:  # llama-cpp-python's server says so with status 500
         return GiveUp(f"the model server knows no such form of answer ({status}: {said})")
     if status in _BUSY or httpx.codes.is_server_error(status):
-        return RetryLater(
-            f"the model server is busy or broken ({status}: {said})", after_s=after_s
-        )
-    if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-        return Misconfigured(f"the model server refused us ({status}); set openai.api_key_file")
-    if httpx.codes.is_redirect(status):
-        return Misconfigured(
-            "the model server sends us elsewhere, which is not followed; set openai.url to the "
-            "address it really has"
-        )
-    if status == httpx.codes.NOT_FOUND:
-        return Misconfigured(
-            f"the model server knows no such address or model ({said}); set openai.url, which "
-            "mostly ends in /v1, and openai.model"
-        )
+        words = f"the model server is busy or broken ({status}: {said})"
+        return RetryLater(words, after_s=after_s)
     if _TOO_LONG.search(text.lower()):
         return PromptTooLong(f"the model server finds the prompt too long: {said}")
+    if status in _WHAT_TO_DO or httpx.codes.is_redirect(status):
+        return Misconfigured(f"{_WHAT_TO_DO.get(status, _ELSEWHERE)} ({status}: {said})")
     return GiveUp(f"the model server refused the request ({status}: {said})")
 
 
