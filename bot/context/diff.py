@@ -146,13 +146,14 @@ def _hunks(section: bytes) -> list[PatchHunk]:
     start = _HUNK.search(section)
     if start is None:
         return []
+    body = section[start.start() :].decode("latin-1").removesuffix("\n")
     try:
-        files = PatchSet("--- a\n+++ b\n" + section[start.start() :].decode("latin-1"))
-    except UnidiffParseError:
+        hunks = list(PatchSet(f"--- a\n+++ b\n{body}\n")[0])
+    except (UnidiffParseError, ValueError):  # int() refuses very long numbers
         raise Malformed("Git's patch has a hunk that does not keep its own counts") from None
-    if len(files) != 1:
+    if sum(1 + len(hunk) for hunk in hunks) != body.count("\n") + 1:
         raise Malformed("Git's patch has lines that belong to no hunk")
-    return list(files[0])
+    return hunks
 
 
 def _encoding(hunks: list[PatchHunk]) -> str:

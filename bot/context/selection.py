@@ -55,11 +55,14 @@ GENERATED = GitIgnoreSpec.from_lines(
     ]
 )  # fmt: skip
 
+# Text for people. Asked for defects in it, a small model finds some.
+PROSE = GitIgnoreSpec.from_lines(["*.md", "*.markdown", "*.rst", "*.adoc", "*.org", "LICENSE*"])
+
 # Languages in which the white space before a line has a meaning.
 INDENT_COUNTS = GitIgnoreSpec.from_lines(
     [
         "*.py", "*.pyi", "*.yml", "*.yaml", "*.hs", "*.fs", "*.nim", "*.coffee", "*.sass",
-        "*.haml", "*.pug", "*.mk", "Makefile", "*.md", "*.rst",
+        "*.haml", "*.pug", "*.mk", "Makefile",
     ]
 )  # fmt: skip
 
@@ -150,6 +153,8 @@ def _by_name(path: str) -> str | None:
         return "lock file"
     if VENDORED.match_file(path):
         return "vendored"
+    if PROSE.match_file(path):
+        return "prose"
     return "generated" if GENERATED.match_file(path) else None
 
 
