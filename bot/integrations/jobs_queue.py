@@ -6,7 +6,8 @@ database into whoever can run code; so everything is JSON here and in `jobs`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -77,10 +78,8 @@ class JobQueue:
         """End jobs: queued ones never start, a running one ends at its next step."""
         if not ids:
             return
-        try:
+        with _answering():
             self._client.cancel_workflows(list(ids))
-        except sa.exc.DBAPIError as error:
-            raise RetryLater(f"the database does not answer: {error.orig}") from error
 
     def reports(self, prefix: str = "") -> list[JobReport]:
         """Where the jobs stand whose ids begin with `prefix`, oldest first."""
@@ -95,7 +94,7 @@ class JobQueue:
         self._client.destroy()
 
     def _list(self, prefix: str, status: list[str] | None) -> list[JobReport]:
-        try:
+        with _answering():
             rows = self._client.list_workflows(
                 workflow_id_prefix=prefix or None,
                 status=status,
@@ -103,10 +102,19 @@ class JobQueue:
                 load_input=False,
                 load_output=status is None,
             )
-        except sa.exc.DBAPIError as error:
-            raise RetryLater(f"the database does not answer: {error.orig}") from error
         # LIKE, which is behind the prefix, reads _ and % as wild and may ignore case.
         return [_report(row) for row in rows if row.workflow_id.startswith(prefix)]
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Raises RetryLater where the database does not answer."""
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        raise RetryLater(f"the database does not answer: {error.orig}") from error
+    except sa.exc.TimeoutError as error:
+        raise RetryLater("the database does not answer: all connections are busy") from error
 
 
 def _report(row: Any) -> JobReport:

@@ -33,7 +33,7 @@ from tests.integrations.test_jobs_crash import put, queue, until
 __all__ = ["engine", "postgres_server", "queue", "url"]
 
 Run = Callable[[Job, Steps], None]
-Start = Callable[[Run], DurableJobs]
+Start = Callable[..., DurableJobs]
 QUICK = Pace(poll_s=0.05, first_wait_s=0.05, attempts=4, longest_wait_s=0.2)
 
 
@@ -48,7 +48,7 @@ def start(
 ) -> Iterator[Start]:
     started: list[DurableJobs] = []
 
-    def start(run: Run) -> DurableJobs:
+    def start(run: Run, pace: Pace = QUICK) -> DurableJobs:
         reaper = Reaper(Workers(engine), "w1", beat_s=0.1, dead_after_s=5.0)
         started.append(
             DurableJobs(
@@ -58,7 +58,7 @@ def start(
                 run=run,
                 explain=lambda job, reason: explained.append((job.id, reason)),
                 concurrency=4,
-                pace=QUICK,
+                pace=pace,
             )
         )
         started[-1].start()
@@ -223,6 +223,46 @@ class TestRetryLater:
         until(lambda: len(calls) == 2)
         assert calls == [review().id, review(head="b" * 40).id]
 
+    def test_a_job_can_be_cancelled_in_the_middle_of_a_long_wait(
+        self, engine: sa.Engine, queue: JobQueue, start: Start
+    ) -> None:
+        seen = []
+
+        def run(job: Job, steps: Steps) -> None:
+            seen.append(job.head_sha[0])
+            if job.head_sha[0] == "a":
+                raise RetryLater("the forge is down")
+
+        put(engine, queue, review(), review(head="b" * 40))
+        start(run, Pace(poll_s=0.05, first_wait_s=3600.0))
+        until(lambda: seen == ["a"])
+        time.sleep(0.5)
+        queue.cancel([review().id])
+        assert ended(queue, review(head="b" * 40)).outcome == "done"
+        assert seen == ["a", "b"]
+
+    def test_a_restart_does_not_begin_a_wait_anew(
+        self, engine: sa.Engine, queue: JobQueue, start: Start
+    ) -> None:
+        calls: list[float] = []
+
+        def run(job: Job, steps: Steps) -> None:
+            calls.append(time.time())
+            if len(calls) < 3:
+                raise RetryLater("the forge is down", after_s=6.0)
+
+        pace = Pace(poll_s=0.05, first_wait_s=0.0)
+        put(engine, queue, review())
+        first = start(run, pace)
+        until(lambda: len(calls) == 1)
+        time.sleep(0.5)
+        first.stop()
+        start(run, pace)
+        assert ended(queue, review()).outcome == "done"
+        first_run, replayed, again = calls
+        assert again - first_run >= 6.0
+        assert again - replayed < 6.0
+
 
 class TestCancel:
     def test_a_queued_job_never_starts(
@@ -277,6 +317,16 @@ class TestCancel:
         start(run)
         until(lambda: bool(raised))
         assert ended(queue, review()).state == "CANCELLED"
+
+    def test_without_its_tables_the_queue_asks_to_come_later(
+        self, engine: sa.Engine, queue: JobQueue
+    ) -> None:
+        schema = "dbos." if engine.dialect.name == "postgresql" else ""
+        with engine.begin() as connection:
+            connection.execute(sa.text(f"ALTER TABLE {schema}workflow_status RENAME TO hidden"))
+        for ask in (queue.active, queue.cancelled, lambda job: queue.cancel([job])):
+            with pytest.raises(RetryLater, match="does not answer"):
+                ask(review().id)
 
     def test_only_ids_that_begin_exactly_so_are_listed(
         self, engine: sa.Engine, queue: JobQueue
@@ -392,6 +442,18 @@ def test_that_people_could_not_be_told_does_not_run_the_job_again(
     jobs.start()
     assert ended(queue, review()).outcome == "gave_up"
     jobs.stop(timeout_s=0)
+
+
+def test_a_database_that_cannot_be_used_stops_the_start(engine: sa.Engine) -> None:
+    queue = JobQueue(engine)
+    table = "dbos.dbos_migrations" if engine.dialect.name == "postgresql" else "dbos_migrations"
+    with engine.begin() as connection:
+        connection.execute(sa.text(f"UPDATE {table} SET version = 0"))
+    reaper = Reaper(Workers(engine), "w1")
+    jobs = DurableJobs(engine, queue=queue, reaper=reaper, run=_nothing, explain=_nothing)
+    with pytest.raises(Misconfigured, match="does not start"):
+        jobs.start()
+    queue.close()
 
 
 class TestWorkers:
