@@ -27,6 +27,7 @@ from bot.untrusted import is_visible
 
 LONGEST_RANGE = 40  # lines; a remark about more than a screen points at nothing
 LONGEST_REPLACEMENT = 20  # lines
+SHORTEST_SENTENCE = 8  # letters and digits; less than that is no sentence in any language
 _NOTHING = re.compile(
     r"^\W*$|^(n/?a|none|null|nothing|unknown|无|没有问题)\W*$"
     r"|\bno (\w+ ){0,2}(issues?|problems?|bugs?|defects?|concerns?)\b"
@@ -42,7 +43,7 @@ def place(raw: RawFinding, context: Context, told: Sequence[str] = ()) -> Findin
     that only repeats them or the code says nothing.
     """
     path = context.file.path
-    if _NOTHING.search(raw.claim.strip()):
+    if len(words(raw.claim)) < SHORTEST_SENTENCE or _NOTHING.search(raw.claim.strip()):
         return HeldBack(path, raw.claim, HoldReason.EMPTY)
     if _echoes(raw.claim, (*told, *(line.text for line in context.lines.values()))):
         return HeldBack(path, raw.claim, HoldReason.ECHO)
@@ -56,11 +57,15 @@ def place(raw: RawFinding, context: Context, told: Sequence[str] = ()) -> Findin
         severity=raw.severity,
         category=raw.category,
         claim=raw.claim,
-        why=raw.why,
+        why=raw.why if _adds(raw.why, raw.claim) else "",
         fingerprint=fingerprint(anchor.path, code, raw.category),
         code=code,
         replacement=_replacement(raw, context, lines),
     )
+
+
+def _adds(why: str, claim: str) -> bool:
+    return len(words(why)) >= SHORTEST_SENTENCE and words(why) not in words(claim)
 
 
 def _echoes(claim: str, told: Sequence[str]) -> bool:

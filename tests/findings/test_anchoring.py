@@ -85,7 +85,7 @@ def test_whatever_labels_a_model_writes_the_anchor_is_in_one_hunk_on_one_side(
 
 @pytest.mark.parametrize(
     "claim",
-    ["", " …", "None", "n/a", "No issues found.", "There is no obvious problem here", "无",
+    ["", " …", "None", "n/a", "1", "bug!", "No issues found.", "There is no obvious problem here", "无",
      "The change looks good.", "The code is correct."],
 )  # fmt: skip
 def test_a_claim_that_says_nothing_is_held_back(claim: str) -> None:
@@ -99,6 +99,13 @@ def test_a_claim_that_says_nothing_is_held_back(claim: str) -> None:
 )  # fmt: skip
 def test_a_claim_about_something_missing_is_not_empty(claim: str) -> None:
     assert reason(claim) is None
+
+
+def test_a_reason_that_only_repeats_the_claim_is_left_out() -> None:
+    assert placed(claim="The bound is off by one", why="the bound is off by one.").why == ""
+    assert placed(why="1").why == ""
+    longer = "The bound is off by one, so the last item is lost"
+    assert placed(claim="The bound is off by one", why=longer).why == longer
 
 
 def test_a_claim_that_repeats_the_code_the_title_or_the_instructions_is_an_echo() -> None:
