@@ -27,7 +27,7 @@ from bot.untrusted import is_visible
 
 LONGEST_RANGE = 40  # lines; a remark about more than a screen points at nothing
 LONGEST_REPLACEMENT = 20  # lines
-SHORTEST_SENTENCE = 8  # letters and digits; less than that is no sentence in any language
+SHORTEST_SENTENCE = 6  # letters and digits; less than that is no sentence in any language
 _NOTHING = re.compile(
     r"^\W*$|^(n/?a|none|null|nothing|unknown|无|没有问题)\W*$"
     r"|\bno (\w+ ){0,2}(issues?|problems?|bugs?|defects?|concerns?)\b"

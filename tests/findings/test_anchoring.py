@@ -95,7 +95,7 @@ def test_a_claim_that_says_nothing_is_held_back(claim: str) -> None:
 @pytest.mark.parametrize(
     "claim",
     ["No check for None before the call", "No error is raised for a negative index",
-     "The condition is correct only for lists"],
+     "The condition is correct only for lists", "索引可能越界"],
 )  # fmt: skip
 def test_a_claim_about_something_missing_is_not_empty(claim: str) -> None:
     assert reason(claim) is None
