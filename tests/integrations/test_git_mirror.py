@@ -289,6 +289,16 @@ def test_troubles_are_told_apart_and_pass(
     check(scene)
 
 
+def test_an_answer_that_nobody_understands_costs_a_sound_mirror_nothing(scene: Scene) -> None:
+    scene.refreshed()
+    packs = set(scene.place.rglob("*.pack"))
+    scene.forge.fail("GET", "info/refs", 200, body=b"<html>\nMaintenance\n</html>\n")
+    with pytest.raises(RetryLater, match="not valid"):
+        scene.refreshed()
+    assert set(scene.place.rglob("*.pack")) == packs
+    check(scene)
+
+
 def test_a_wrong_token_is_a_matter_for_the_operator(scene: Scene) -> None:
     with pytest.raises(Misconfigured, match="does not show us"):
         scene.mirrors("wrong").refreshed(scene.project, None)
