@@ -51,7 +51,7 @@ GENERATED = GitIgnoreSpec.from_lines(
     [
         "*.min.js", "*.min.css", "*.bundle.js", "*.map", "*.snap",
         "*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py", "*.pb.go", "*.pb.cc", "*.pb.h",
-        "*.g.dart", "*.freezed.dart", "*.designer.cs", "*.g.cs", "*.generated.*",
+        "*.g.dart", "*.freezed.dart", "*.Designer.cs", "*.g.cs", "*.generated.*",
     ]
 )  # fmt: skip
 
