@@ -4,9 +4,9 @@ queue as soon as an answer ends.
 A slot keeps the instructions (the tokens up to the user's text) of the last prompt it
 answered. A new prompt takes a free slot that has its instructions, or copies them from
 another slot, or evaluates them: once, not per prompt. Instructions and the rest are always
-evaluated apart and in the same pieces, whether or not they were cached, so that a prompt
-gives the same numbers each time. Only where several answers are decoded side by side may
-the library round differently than for one alone (see `tests/contracts/engine.py`).
+evaluated apart and in the same pieces, whether or not they were cached, so that the same
+call gives the same text each time. Beside other prompts an answer may differ: the library
+rounds differently when it decodes several at once.
 """
 
 from __future__ import annotations

@@ -68,6 +68,9 @@ class EngineContract:
         assert [answer.output_tokens for answer in answers] == lengths
 
     def test_the_same_prompts_give_the_same_text_at_temperature_0(self, engine: Engine) -> None:
+        """The same prompts, in one call: beside other ones the last bits of a number may
+        differ (kernels for one row and for several round differently), and with them, where
+        two tokens are nearly equally likely, a word."""
         prompts = [prompt(f"Name a city in country {n}.", max_tokens=24) for n in range(5)]
         first = [answer.text for answer in ask(engine, *prompts)]
         ask(engine, prompt("Something else entirely.", system="You are a poet."))

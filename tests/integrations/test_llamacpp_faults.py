@@ -19,6 +19,7 @@ from bot.errors import EngineFailed, UnusableModel
 from bot.integrations import llamacpp
 from bot.integrations.llamacpp import LlamaCppEngine
 from bot.integrations.llamacpp_wire import read
+from bot.integrations.llamacpp_worker import cores
 from tests.contracts.engine import ENDLESS, ask, prompt
 from tests.models import smollm2
 
@@ -31,7 +32,7 @@ from bot.integrations.llamacpp import LlamaCppEngine
 from tests.contracts.engine import ENDLESS, prompt
 
 engine = LlamaCppEngine(Path(sys.argv[1]), model=ModelIdentity("m", "d"),
-                        context_tokens=1024, parallel=1, threads=0)
+                        context_tokens=1024, parallel=1, threads=1)
 print(engine._process.pid, flush=True)
 engine.complete([prompt(ENDLESS, max_tokens=900)] * 50, time_limit_s=600)
 """
@@ -43,7 +44,7 @@ def start(path: Path, *, parallel: int = 1) -> LlamaCppEngine:
         model=ModelIdentity("m", "d"),
         context_tokens=512,
         parallel=parallel,
-        threads=0,
+        threads=1,
     )
 
 
@@ -228,3 +229,12 @@ def test_a_model_without_a_chat_template_is_refused(tmp_path):
 
 def test_a_message_that_was_not_finished_is_dropped():
     assert list(read(io.BytesIO(b'{"id": 1}\n{"id": 2'))) == [{"id": 1}]
+
+
+def test_it_computes_on_no_more_cores_than_there_are():
+    assert 1 <= cores() <= len(os.sched_getaffinity(0))
+
+
+def test_a_system_that_does_not_tell_cores_apart_has_its_processors(monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert cores() == os.cpu_count()
