@@ -127,6 +127,7 @@ class ModelStore:
         wrong = self._flaw(entry, partial, self._digests.computed)
         if wrong is None:
             _publish(partial, self._file(entry))
+            progress(entry.bytes)
             return
         partial.unlink()
         if not resumed:
