@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from pathlib import Path
 
 import click
@@ -16,6 +17,9 @@ from tests.sandbox import Role, SandboxGitLab
 @click.option("--project", "path", default="bank/app", show_default=True)
 def main(port: int, directory: Path, path: str) -> None:
     """Start a forge with one empty project, a Maintainer and a bot; stop it with Ctrl-C."""
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
     with SandboxGitLab(directory, port=port) as forge:
         roles = {"alice": Role.MAINTAINER, "strop": Role.DEVELOPER}
         members = {forge.add_user(name): role for name, role in roles.items()}
@@ -24,7 +28,7 @@ def main(port: int, directory: Path, path: str) -> None:
         for user in members:
             click.echo(f"token {user.username} {user.token}")
             click.echo(f"git {user.username} {forge.git_url(project, user)}")
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        stopped.wait()
 
 
 main()

@@ -98,7 +98,7 @@ def edit(world: World, which: MergeRequest, note_id: int, user: User, body: str)
         raise Refused(400, '400 Bad request - Note {:note=>["can\'t be blank"]}')
     rest, note.commands_changes = commands.run(world, which, user, body)
     if not rest:
-        thread.notes.remove(note)
+        _remove(which, thread, note)
         raise OnlyCommands(note.commands_changes)
     note.body, note.updated_at = rest, now()
     if note.type == "DiffNote":
@@ -110,6 +110,11 @@ def edit(world: World, which: MergeRequest, note_id: int, user: User, body: str)
 def delete(which: MergeRequest, note_id: int, user: User) -> None:
     thread, note = threads.find(which, note_id)
     _may_change(which, note, user)
+    _remove(which, thread, note)
+
+
+def _remove(which: MergeRequest, thread: Discussion, note: Note) -> None:
+    """Take a note away; a thread goes with its last one."""
     thread.notes.remove(note)
     if not thread.notes:
         which.discussions.remove(thread)

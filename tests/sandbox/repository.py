@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +14,14 @@ ENVIRONMENT = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_TERMINAL_PROMPT": "0",
 }
+CONFIG = """
+[http]
+    receivepack = true
+[receive]
+    hideRefs = refs/merge-requests
+[uploadpack]
+    allowAnySHA1InWant = true
+"""
 
 
 @dataclass(frozen=True)
@@ -23,6 +30,14 @@ class Person:
 
     name: str
     email: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables by which git takes this person for author and committer."""
+        roles = ("AUTHOR", "COMMITTER")
+        return {f"GIT_{role}_NAME": self.name for role in roles} | {
+            f"GIT_{role}_EMAIL": self.email for role in roles
+        }
 
 
 @dataclass(frozen=True)
@@ -51,9 +66,8 @@ class Repository:
         path.mkdir(parents=True)
         repository = cls(path)
         repository.git("init", "--quiet", "--bare", f"--initial-branch={default_branch}")
-        repository.git("config", "http.receivepack", "true")
-        repository.git("config", "receive.hideRefs", "refs/merge-requests")
-        repository.git("config", "uploadpack.allowAnySHA1InWant", "true")
+        with (path / "config").open("a", encoding="utf-8") as config:
+            config.write(CONFIG)
         return repository
 
     def git(
@@ -127,19 +141,25 @@ class Repository:
         committer: Person | None = None,
     ) -> str:
         """Commit on top of a branch (made if it is missing) without a checkout; a file whose
-        content is None is removed. The branch must not move meanwhile."""
+        content is None is removed. Returns the SHA."""
         parent = self.tip(branch)
-        with tempfile.TemporaryDirectory() as directory:
-            env = {"GIT_INDEX_FILE": f"{directory}/index", **_people(author, committer)}
-            if parent:
-                self.git("read-tree", parent, env=env)
-            self._stage(files, env)
-            tree = self.git("write-tree", env=env).decode().strip()
-            parents = ["-p", parent] if parent else []
-            made = self.git("commit-tree", tree, *parents, stdin=message.encode(), env=env)
-        sha = made.decode().strip()
-        self.git("update-ref", f"refs/heads/{branch}", sha, parent or "0" * 40)
-        return sha
+        stream = [
+            f"commit refs/heads/{branch}\n".encode(),
+            f"author {author.name} <{author.email}> now\n".encode(),
+            f"committer {(committer or author).name} <{(committer or author).email}> now\n".encode(),
+            _data(message.encode()),
+            f"from {parent}\n".encode() if parent else b"",
+        ]
+        modes = self._modes(parent, files) if parent else {}
+        for path, content in files.items():
+            stream.append(_change(path, modes.get(path, "100644"), content))
+        self.git("fast-import", "--quiet", "--date-format=now", stdin=b"".join(stream))
+        return self.text("rev-parse", f"refs/heads/{branch}")
+
+    def _modes(self, commit: str, paths: Iterable[str]) -> dict[str, str]:
+        """The modes of the files that are there."""
+        entries = self.git("ls-tree", "-r", "-z", commit, "--", *paths).decode().split("\0")
+        return {entry.partition("\t")[2]: entry.partition(" ")[0] for entry in entries}
 
     def merged_tree(self, ours: str, theirs: str) -> str | None:
         """The tree of two commits merged, or None if they conflict."""
@@ -155,34 +175,22 @@ class Repository:
         ours = self.text("rev-parse", f"refs/heads/{branch}")
         parents = ["-p", ours, "-p", theirs]
         made = self.git(
-            "commit-tree", tree, *parents, stdin=message.encode(), env=_people(by, None)
+            "commit-tree", tree, *parents, stdin=message.encode(), env=by.environment
         )
         sha = made.decode().strip()
         self.git("update-ref", f"refs/heads/{branch}", sha, ours)
         return sha
 
-    def _stage(self, files: Mapping[str, bytes | None], env: Mapping[str, str]) -> None:
-        for path, content in files.items():
-            if content is None:
-                entry = f"0 {'0' * 40}\t{path}\n"
-            else:
-                blob = self.git("hash-object", "-w", "--stdin", stdin=content).decode().strip()
-                entry = f"{self._mode(path, env)} {blob}\t{path}\n"
-            self.git("update-index", "--index-info", stdin=entry.encode(), env=env)
 
-    def _mode(self, path: str, env: Mapping[str, str]) -> str:
-        kept = self.git("ls-files", "--stage", "--", path, env=env).decode()
-        return kept.split(" ", 1)[0] if kept else "100644"
+def _data(content: bytes) -> bytes:
+    """Content in a stream of `git fast-import`."""
+    return b"data %d\n%b\n" % (len(content), content)
 
 
-def _people(author: Person, committer: Person | None) -> dict[str, str]:
-    committer = committer or author
-    return {
-        "GIT_AUTHOR_NAME": author.name,
-        "GIT_AUTHOR_EMAIL": author.email,
-        "GIT_COMMITTER_NAME": committer.name,
-        "GIT_COMMITTER_EMAIL": committer.email,
-    }
+def _change(path: str, mode: str, content: bytes | None) -> bytes:
+    if content is None:
+        return f"D {path}\n".encode()
+    return f"M {mode} inline {path}\n".encode() + _data(content)
 
 
 def _commit(fields: list[str]) -> Commit:

@@ -109,7 +109,7 @@ def test_the_check_notices_a_wrong_answer():
     assert "made_up" in _reason(caught.value)
 
 
-@pytest.mark.slow
+@pytest.mark.prism
 @pytest.mark.skipif(PRISM is None, reason="Prism is not installed (see STROP_PRISM)")
 def test_prism_between_us_finds_no_violation(scene: Scene, receiver: Receiver, tmp_path: Path):
     file = tmp_path / "gitlab.json"

@@ -83,6 +83,15 @@ def test_only_the_author_or_a_maintainer_changes_a_note(scene: Scene, http: Http
     assert scene.merge_request.notes[0].body == "Moderated"
 
 
+def test_a_note_edited_into_nothing_or_into_a_command(scene: Scene, http: Http):
+    made = http(scene.bot).post(scene.api + "/notes", json={"body": "Mine"}).json()
+    url = f"{scene.api}/notes/{made['id']}"
+    assert http(scene.bot).put(url, json={"body": " "}).status_code == 400
+    assert http(scene.bot).put(url, json={"body": "/close"}).status_code == 202
+    assert scene.merge_request.state == "closed"
+    assert scene.merge_request.discussions == []
+
+
 def test_resolving_takes_a_developer_or_the_author(scene: Scene, http: Http):
     made = http(scene.reporter).post(scene.api + "/discussions", json={"body": "?"}).json()
     url = f"{scene.api}/discussions/{made['id']}"

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from tests.sandbox.conftest import Scene, git
+from tests.sandbox.merge_requests import patches
 
 
 @pytest.fixture
@@ -51,6 +52,17 @@ def test_a_deleted_branch_leaves_the_merge_request_its_head(scene: Scene, clone:
     assert scene.project.repository.tip("topic") is None
     assert scene.merge_request.version.head == head
     assert head in git(clone, "ls-remote", "origin", "refs/merge-requests/1/head")
+
+
+def test_a_file_that_becomes_a_link_is_shown_as_removed_and_added(scene: Scene, clone: Path):
+    git(clone, "switch", "--quiet", "topic")
+    (clone / "same.py").unlink()
+    (clone / "same.py").symlink_to("a.py")
+    git(clone, "commit", "--quiet", "--all", "-m", "Link")
+    git(clone, "push", "--quiet", "origin", "topic")
+    file = next(f for f in patches(scene.merge_request) if f.path == "same.py")
+    assert (file.status, file.old_mode, file.new_mode) == ("T", "100644", "120000")
+    assert [line.sign + line.text for line in file.lines] == ["-y = 2", "+a.py"]
 
 
 def test_nobody_may_push_to_merge_request_refs(scene: Scene, clone: Path):

@@ -110,6 +110,16 @@ def test_a_new_target_branch_makes_a_new_version(scene: Scene, http: Http):
     assert scene.merge_request.version.base == scene.project.repository.tip("main")
 
 
+def test_pushes_to_a_closed_merge_request_count_when_it_is_reopened(scene: Scene):
+    forge, which = scene.forge, scene.merge_request
+    forge.close(which, scene.alice)
+    forge.close(which, scene.alice)
+    tip = forge.commit(scene.project, "topic", {"b": "1"}, user=scene.alice)
+    assert len(which.versions) == 1
+    forge.reopen(which, scene.alice)
+    assert [version.head for version in which.versions][1:] == [tip]
+
+
 def test_pages_have_the_headers_of_gitlab(scene: Scene, connect: Connect, http: Http):
     for n in range(25):
         http(scene.bot).post(scene.api + "/notes", json={"body": f"note {n}"})

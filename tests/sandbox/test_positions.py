@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from unidiff.patch import PatchSet
 
 from tests.sandbox import User
-from tests.sandbox.conftest import Scene
+from tests.sandbox.conftest import BEFORE, Scene
 from tests.sandbox.diffs import FilePatch, between
 from tests.sandbox.positions import BAD_LINE, INCOMPLETE
 from tests.sandbox.repository import Person, Repository
@@ -188,6 +188,12 @@ def test_notes_on_removed_and_unchanged_lines_and_files_move_too(scene: Scene, p
     assert [note.outdated for note in scene.merge_request.notes] == [False, False, False]
     heads = {note.position["head_sha"] for note in scene.merge_request.notes if note.position}
     assert heads == {scene.merge_request.version.head}
+
+
+def test_a_note_whose_file_left_the_diff_is_outdated(scene: Scene, post: Poster):
+    post(scene.position(new_line=11))
+    _push(scene, BEFORE)
+    assert scene.merge_request.notes[0].outdated
 
 
 def test_a_position_of_an_older_version_is_still_taken(scene: Scene, post: Poster):
