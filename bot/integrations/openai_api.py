@@ -6,8 +6,6 @@ that the operator has set is called.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -25,14 +23,20 @@ from bot.errors import (
     PromptTooLong,
     StropError,
 )
-from bot.integrations.openai_protocol import SPELLINGS, Answer, Spelling, obeys, request
+from bot.integrations.openai_protocol import (
+    SPELLINGS,
+    Answer,
+    Spelling,
+    models,
+    obeys,
+    request,
+)
 from bot.integrations.openai_server import Server
 from bot.integrations.openai_tokens import TokenCounter
 from bot.integrations.retry import patiently
 
 ASK_EVERY_S = 0.25
 TEMPLATE_TOKENS = 32  # a chat template and its marks, generously
-STABLE = ("id", "root", "parent", "owned_by", "max_model_len", "meta")
 
 
 class OpenAIEngine:
@@ -61,17 +65,14 @@ class OpenAIEngine:
     @cached_property
     def model(self) -> ModelIdentity:
         """What the server says it serves. Raises Misconfigured if it is not what we want."""
-        listed = self._server.get("/models")
-        served = {entry["id"]: entry for entry in listed["data"]}
+        served = models(self._server.get("/models"))
         wanted = self._wanted or (next(iter(served)) if len(served) == 1 else "")
         if wanted not in served:
             raise Misconfigured(
                 f"the model server serves {', '.join(served) or 'nothing'}; set openai.model "
                 "to one of these"
             )
-        facts = {key: served[wanted].get(key) for key in STABLE}
-        digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-        return ModelIdentity(wanted, digest)
+        return ModelIdentity(wanted, served[wanted])
 
     @property
     def capabilities(self) -> Capabilities:

@@ -6,6 +6,7 @@ documents of vLLM, SGLang, llama.cpp's `llama-server` and llama-cpp-python's ser
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -40,6 +41,8 @@ _ELSEWHERE = (
     "the model server sends us elsewhere, which is not followed; set openai.url to the address "
     "it really has"
 )
+_FOREIGN = "the model server does not speak the OpenAI protocol; check openai.url"
+_STABLE = ("id", "root", "parent", "owned_by", "max_model_len", "meta")
 _BUSY = frozenset({408, 409, 425, 429})
 
 
@@ -97,6 +100,19 @@ def request(prompt: Prompt, model: str, spelling: Spelling | None) -> dict[str, 
     return body
 
 
+def models(listed: Any) -> dict[str, str]:
+    """The served models by name, each with a digest of what the server says of it and would
+    say again after a restart. Raises EngineFailed if this is no list of models."""
+    try:
+        facts = {each["id"]: {key: each.get(key) for key in _STABLE} for each in listed["data"]}
+    except (TypeError, KeyError, AttributeError):
+        raise EngineFailed(_FOREIGN) from None
+    return {
+        name: hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+        for name, told in facts.items()
+    }
+
+
 def obeys(text: str, schema: str) -> bool:
     """Whether an answer looks as if the server had heeded the schema: JSON with the keys it
     must have. Details are left to the task: servers support different parts of JSON schema.
@@ -127,9 +143,7 @@ class Answer:
         try:
             self._take(json.loads(line[5:]))
         except (ValueError, TypeError, AttributeError):
-            raise EngineFailed(
-                "the model server does not speak the OpenAI protocol; check openai.url"
-            ) from None
+            raise EngineFailed(_FOREIGN) from None
 
     def _take(self, event: dict[str, Any]) -> None:
         if error := event.get("error"):
