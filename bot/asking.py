@@ -70,14 +70,15 @@ class Asker:
         return answer
 
     def _complete(self, prompts: Sequence[Prompt]) -> list[Completion]:
-        left = self._deadline - self._clock()
+        start = self._clock()
+        left = self._deadline - start
         if left <= 0:
             return [Completion("", Finish.TIMEOUT, 0, 0, 0, 0.0) for _ in prompts]
         completions = self._engine.complete(
             prompts, time_limit_s=left, cancelled=self._cancelled
         )
+        self.usage = self.usage.plus(completions, self._clock() - start)
         for prompt, completion in zip(prompts, completions, strict=True):
-            self.usage = self.usage.plus(completion)
             self._remember(prompt, completion)
         if any(completion.finish is Finish.CANCELLED for completion in completions):
             raise Superseded("newer work replaces this review")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -132,7 +133,8 @@ class Project:
 class MergeRequest:
     """A merge request as the forge describes it now.
 
-    The three SHAs are GitLab's `diff_refs`: all None until the forge has made the diff.
+    The SHAs are GitLab's `diff_refs`: base and start are None until the forge has made the
+    diff; `head_sha` is known before that, and in lists.
     """
 
     project_id: int
@@ -466,8 +468,8 @@ class FileOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a review cost: model calls, tokens and seconds. `remembered` counts answers that
-    came from the store and cost nothing."""
+    """What a review cost: model calls, tokens, and seconds of waiting for them. `remembered`
+    counts answers that came from the store and cost nothing."""
 
     calls: int = 0
     remembered: int = 0
@@ -476,15 +478,15 @@ class Usage:
     output_tokens: int = 0
     seconds: float = 0.0
 
-    def plus(self, completion: Completion) -> Usage:
-        """This usage and one more call."""
+    def plus(self, completions: Sequence[Completion], seconds: float) -> Usage:
+        """This usage and one more batch of calls, which took `seconds` by the clock."""
         return Usage(
-            self.calls + 1,
+            self.calls + len(completions),
             self.remembered,
-            self.prompt_tokens + completion.prompt_tokens,
-            self.cached_tokens + completion.cached_tokens,
-            self.output_tokens + completion.output_tokens,
-            self.seconds + completion.seconds,
+            self.prompt_tokens + sum(one.prompt_tokens for one in completions),
+            self.cached_tokens + sum(one.cached_tokens for one in completions),
+            self.output_tokens + sum(one.output_tokens for one in completions),
+            self.seconds + seconds,
         )
 
 

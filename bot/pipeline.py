@@ -200,7 +200,12 @@ def _remark(
         text = repository.read(merge_request.head_sha, finding.anchor.new_path) or b""
         if not suggestions.applies(text.decode("utf-8", "replace"), finding):
             finding = replace(finding, replacement=None)
-    return Remark(finding.anchor, finding.fingerprint, rendering.inline(finding, language))
+    return Remark(
+        finding.anchor,
+        finding.fingerprint,
+        rendering.inline(finding, language),
+        rendering.on_file(finding, language),
+    )
 
 
 def _post(

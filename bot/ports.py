@@ -100,12 +100,13 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """A comment ready to be posted: `body` passed the rendering choke point and holds the
-    marker of `fingerprint`."""
+    """A comment ready to be posted, and how it reads where it cannot stand on its lines: both
+    passed the rendering choke point and hold the marker of `fingerprint`."""
 
     anchor: Anchor
     fingerprint: str
     body: str
+    unplaced_body: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,16 +140,16 @@ class Forge(Protocol):
     def open_merge_requests(
         self, project_id: int, source_branch: str | None = None
     ) -> Sequence[MergeRequest]:
-        """The open merge requests, of one source branch if it is given. Their `*_sha` may be
-        unset: a list does not carry them all."""
+        """The open merge requests, of one source branch if it is given. Of their SHAs only
+        `head_sha` is set."""
 
     def posted(self, merge_request: MergeRequest) -> frozenset[str]:
         """Fingerprints of the remarks we have already posted, read from the markers in our
         own comments (and in nobody else's)."""
 
     def post_remark(self, merge_request: MergeRequest, remark: Remark) -> None:
-        """Post a remark on its lines; if the forge refuses the lines, on the file. Raises
-        Unplaceable if it refuses both."""
+        """Post a remark on its lines; if the forge refuses the lines, on the file, in the words
+        that name the lines. Raises Unplaceable if it refuses both."""
 
     def put_summary(self, merge_request: MergeRequest, body: str) -> None:
         """Make our one summary note say `body`: create it, or update it in place."""

@@ -91,10 +91,13 @@ def _finding(asked: dict) -> dict:
     form = asked["response_format"]
     schema = form.get("schema") or form["json_schema"]["schema"]
     label = schema["properties"]["findings"]["items"]["properties"]["first"]["enum"][0]
+    file = next(
+        w for w in asked["messages"][-1]["content"].splitlines() if w.startswith("File: ")
+    )
     return {
         "first": label,
         "last": label,
-        "claim": f"Line {label} of this part deserves a second look",
+        "claim": f"Line {label} of {file.split()[1]} deserves a second look",
         "why": "The test that reads this wants to see exactly one of it",
         "category": "correctness",
         "severity": "major",

@@ -101,9 +101,14 @@ def test_cancelled_work_ends_and_keeps_what_was_answered():
     assert len(memory.kept) == 2
 
 
-def test_usage_adds_up_calls_tokens_and_seconds():
-    engine = ScriptedEngine(lambda _: Completion("x", Finish.STOP, 100, 60, 7, 0.5))
-    asker = Asker(engine, time_limit_s=60)
+def test_usage_adds_up_calls_and_tokens_and_counts_waiting_once_a_batch():
+    now = [0.0]
+
+    def answer(_prompt):
+        now[0] += 0.5
+        return Completion("x", Finish.STOP, 100, 60, 7, 99.0)
+
+    asker = Asker(ScriptedEngine(answer), time_limit_s=60, clock=lambda: now[0])
     asker.ask([question("a"), question("b")])
     usage = asker.usage
     assert (usage.calls, usage.prompt_tokens, usage.cached_tokens) == (2, 200, 120)

@@ -74,11 +74,25 @@ def markers(body: str) -> frozenset[str]:
 
 def inline(finding: Finding, language: str = "en") -> str:
     """The body of a comment on the lines of a finding."""
+    return _comment(finding, language, place="", suggestion=block(finding))
+
+
+def on_file(finding: Finding, language: str = "en") -> str:
+    """The body of the same comment where it can only stand on the file: it names the lines,
+    and suggests nothing, since a suggestion replaces the lines it stands on."""
+    first, last = finding.anchor.first.number, finding.anchor.last.number
+    lines = f"{first}" if first == last else f"{first}-{last}"
+    place = code(f"{finding.anchor.path}:{lines}")
+    return _comment(finding, language, place=f"{place} · ", suggestion="")
+
+
+def _comment(finding: Finding, language: str, *, place: str, suggestion: str) -> str:
     say = phrases(language)
+    kind = f"**{say[finding.severity]} · {say[finding.category]}:**"
     parts = [
-        f"**{say[finding.severity]} · {say[finding.category]}:** {prose(finding.claim)}",
+        f"{place}{kind} {prose(finding.claim)}",
         f"**{say['why']}:** {prose(finding.why)}" if finding.why.strip() else "",
-        block(finding),
+        suggestion,
         f"*{say['unverified']}*",
         marker(finding.fingerprint),
     ]

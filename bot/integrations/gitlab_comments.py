@@ -56,7 +56,8 @@ def place(
     try:
         _discuss(on, remark.body, text_position(merge_request, remark.anchor), pace)
     except Unplaceable:
-        _discuss(on, remark.body, file_position(merge_request, remark.anchor), pace)
+        position = file_position(merge_request, remark.anchor)
+        _discuss(on, remark.unplaced_body, position, pace)
 
 
 def keep_one(

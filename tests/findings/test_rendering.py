@@ -63,7 +63,8 @@ def bodies(draw: st.DrawFn) -> tuple[str, str]:
         replacement=st.none() | st.lists(code_line, max_size=5).map(tuple),
     ))  # fmt: skip
     if draw(st.booleans()):
-        return rendering.inline(some, draw(languages)), some.fingerprint
+        say = draw(st.sampled_from([rendering.inline, rendering.on_file]))
+        return say(some, draw(languages)), some.fingerprint
     files = draw(
         st.lists(
             st.builds(FileOutcome, hostile, st.sampled_from(FileState), hostile), max_size=4
@@ -221,3 +222,13 @@ def test_a_review_that_could_not_be_done_says_why_in_the_summary_note() -> None:
 def test_a_path_is_one_code_span_that_shows_it_whole(path: str) -> None:
     [paragraph] = [t for t in MARKDOWN.parse("x " + rendering.code(path)) if t.type == "inline"]
     assert [t.type for t in paragraph.children or ()] == ["text", "code_inline"]
+
+
+def test_a_comment_that_cannot_stand_on_its_lines_names_them_and_suggests_nothing():
+    some = finding(replacement=("    return items[0]",))
+    anchor = some.anchor
+    body = rendering.on_file(some)
+    assert body.startswith(f"`{anchor.path}:{anchor.first.number}")
+    assert "suggestion" not in body
+    assert "suggestion" in rendering.inline(some)
+    assert rendering.markers(body) == {some.fingerprint}

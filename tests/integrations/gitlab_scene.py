@@ -114,4 +114,5 @@ def _point(file: FileDiff, label: str) -> LinePoint:
 
 
 def remark(where: Anchor, fingerprint: str = "f1") -> Remark:
-    return Remark(where, fingerprint, f"Is this right?\n\n{rendering.marker(fingerprint)}")
+    mark = rendering.marker(fingerprint)
+    return Remark(where, fingerprint, f"Is this right?\n\n{mark}", f"Is `x` right?\n\n{mark}")

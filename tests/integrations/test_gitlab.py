@@ -98,6 +98,7 @@ class TestPositions:
         at.forge().post_remark(at.merge_request, remark(where))
         (note,) = at.notes
         assert note.position is not None and note.position["position_type"] == "file"
+        assert "`x`" in note.body, "on a file, the words name the lines"
         assert at.asked("POST", "/discussions") == 2, "a refused position was tried again"
 
     def test_a_binary_file_takes_a_comment_as_a_whole(self, at: Scene) -> None:

@@ -21,7 +21,8 @@ from tests.integrations.test_gitlab_positions import MERGE_REQUEST
 Json = dict[str, Any]
 HEAD = "e" * 40
 POINT = LinePoint(LineKind.ADDED, old=1, new=1)
-REMARK = Remark(Anchor("a.py", "a.py", POINT, POINT), "f1", "words\n\n<!-- f1 -->")
+WORDS = "words\n\n<!-- f1 -->"
+REMARK = Remark(Anchor("a.py", "a.py", POINT, POINT), "f1", WORDS, WORDS)
 SEEN: Json = {
     "iid": 3,
     "title": "A change",
