@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from bot.domain import Capabilities, Completion, Finish, ModelIdentity, Prompt
 
-NOTHING = '{"findings": []}'
+NOTHING = '{"defect": "no", "findings": []}'
 
 
 class UnplannedCall(AssertionError):

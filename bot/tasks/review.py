@@ -53,8 +53,12 @@ def prompt(
 
 
 def schema(context: Context) -> dict[str, object]:
-    """The JSON schema of the answer. Lines are chosen among the labels of the changed lines,
-    so an engine that follows it can only speak about lines that changed."""
+    """The JSON schema of the answer.
+
+    It opens with a yes or no: asked for a list at once, a small model always fills it. Lines
+    are chosen among the labels of the changed lines, so an engine that follows the schema can
+    only speak about lines that changed.
+    """
     label = {"enum": list(context.changed)}
     sentence = {"type": "string", "minLength": 1, "maxLength": SENTENCE}
     code = {
@@ -71,11 +75,15 @@ def schema(context: Context) -> dict[str, object]:
         severity={"enum": [str(severity) for severity in Severity]},
         replacement={"anyOf": [{"type": "null"}, code]},
     )
-    return _object(findings={"type": "array", "maxItems": FINDINGS, "items": finding})
+    return _object(
+        defect={"enum": ["yes", "no"]},
+        findings={"type": "array", "maxItems": FINDINGS, "items": finding},
+    )
 
 
 def parse(text: str) -> tuple[RawFinding, ...]:
-    """The findings in an answer, which may stand in prose or in a code fence.
+    """The findings in an answer, which may stand in prose or in a code fence; none if it says
+    that there is no defect, whatever follows.
 
     Raises Malformed with a reason of one line that the model can be told.
     """
@@ -86,6 +94,8 @@ def parse(text: str) -> tuple[RawFinding, ...]:
         answer, _ = _JSON.raw_decode(text, start)
     except json.JSONDecodeError as error:
         raise Malformed(f"the JSON is broken: {error.msg} at character {error.pos}") from None
+    if answer.get("defect") == "no":
+        return ()
     try:
         return _Answer.model_validate(answer).findings
     except ValidationError as error:

@@ -31,7 +31,7 @@ GOOD = {
 
 
 def answer(**changes: object) -> str:
-    return json.dumps({"findings": [{**GOOD, **changes}]})
+    return json.dumps({"defect": "yes", "findings": [{**GOOD, **changes}]})
 
 
 def test_the_instructions_are_the_same_whatever_is_asked() -> None:
@@ -61,17 +61,28 @@ def test_only_changed_lines_can_be_named_in_an_answer_that_keeps_the_form() -> N
 
 
 def test_saying_nothing_keeps_the_form() -> None:
-    jsonschema.validate({"findings": []}, review.schema(context()))
-    assert review.parse('{"findings": []}') == ()
+    nothing = {"defect": "no", "findings": []}
+    jsonschema.validate(nothing, review.schema(context()))
+    assert review.parse(json.dumps(nothing)) == ()
+
+
+def test_an_answer_that_says_no_has_no_findings_whatever_follows() -> None:
+    assert review.parse(answer().replace('"yes"', '"no"')) == ()
+    assert review.parse('{"defect": "no"}') == ()
+
+
+def test_yes_or_no_is_asked_before_anything_is_named() -> None:
+    form = review.prompt(context(), TEMPLATE).schema or ""
+    assert form.index('"defect"') < form.index('"findings"') < form.index('"claim"')
 
 
 def test_the_longest_answer_of_the_form_fits_the_token_limit() -> None:
     sentence = "w" * review.SENTENCE
     code = ["c" * review.REPLACEMENT_WIDTH] * review.REPLACEMENT_LINES
     whole = {**GOOD, "claim": sentence, "why": sentence, "replacement": code}
-    text = json.dumps({"findings": [whole] * review.FINDINGS})
+    text = json.dumps({"defect": "yes", "findings": [whole] * review.FINDINGS})
     jsonschema.validate(
-        {"findings": [{**whole, "first": "2", "last": "2"}] * review.FINDINGS},
+        {"defect": "yes", "findings": [{**whole, "first": "2", "last": "2"}] * review.FINDINGS},
         review.schema(context()),
     )
     assert len(text) / 3 < review.MAX_TOKENS
