@@ -1,11 +1,15 @@
 """The server of `webhooks.py`: what `strop serve` runs, but for the forge.
 
-With --review the configured model answers one prompt after the other for the queued jobs.
+With --review the configured model answers prompts for the queued jobs; without, the jobs
+take their time and compute nothing.
 """
 
 from __future__ import annotations
 
 import os
+import signal
+import sys
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from functools import partial
@@ -37,10 +41,12 @@ TIME_LIMIT_S = 600.0
 @click.argument("port", type=int)
 @click.option("--review", is_flag=True)
 def main(path: Path, port: int, review: bool) -> None:
+    # uvicorn ends by sending itself the signal again: it has to unwind us, not kill us.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     connections = make_engine(f"sqlite:///{path}")
     migrate(connections)
     with ExitStack() as stack:
-        run: Callable[[Job, Steps], None] = nothing
+        run: Callable[[Job, Steps], None] = wait
         if review:
             run = partial(ask, stack.enter_context(closing(wiring.engine(load()))))
         queue = JobQueue(connections)
@@ -49,7 +55,7 @@ def main(path: Path, port: int, review: bool) -> None:
             queue=queue,
             reaper=Reaper(Workers(connections), "benchmark:0"),
             run=run,
-            explain=nothing,
+            explain=lambda *_: None,
         )
         worker.start()
         stack.callback(worker.stop)
@@ -75,8 +81,14 @@ def app(database: SqlDatabase) -> Starlette:
     return application(webhook=webhook, max_body_bytes=2**20, ready=database.ping)
 
 
-def nothing(*_: object) -> None:
-    """A job that is done at once."""
+def wait(_job: Job, steps: Steps) -> None:
+    """A job that takes as long as a review and computes nothing."""
+
+    def work() -> None:
+        while not steps.cancelled():
+            time.sleep(1)
+
+    steps("wait", work)
 
 
 def ask(engine: Engine, job: Job, steps: Steps) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 import zlib
 from collections.abc import Callable, Iterable, Sequence
@@ -24,11 +23,8 @@ from bot.domain import (
     Prompt,
     Review,
 )
-from bot.errors import RetryLater
 from bot.integrations.database_engine import transaction
 from bot.integrations.database_schema import COMPLETIONS, EVENTS, FINDINGS, REVIEWS
-
-log = logging.getLogger(__name__)
 
 Enqueue = Callable[[sa.Connection, Job], None]
 Active = Callable[[str], Sequence[str]]
@@ -42,7 +38,7 @@ class SqlDatabase:
     """Our tables, and the job queue beside them in the same database.
 
     `enqueue` adds a job inside our transaction, `active` lists the ids of the queued and
-    running jobs whose id begins with a prefix, `cancel` ends jobs by id.
+    running jobs whose id begins with a prefix, oldest first, `cancel` ends jobs by id.
     """
 
     def __init__(
@@ -63,8 +59,8 @@ class SqlDatabase:
     def record(self, event: Event, jobs: Sequence[Job]) -> bool:
         """Store an event and its jobs together (see ports.Database.record).
 
-        Older jobs are cancelled after the commit. If that fails, or we die in between, both
-        are queued, and the older will find that its head is gone.
+        Older jobs are cancelled after the commit. Should that be lost, both are queued, and
+        the older will find that its head is gone.
         """
         outdated: list[str] = []
         with transaction(self._engine) as connection:
@@ -73,17 +69,9 @@ class SqlDatabase:
             if connection.scalar(insert.returning(EVENTS.c.delivery)) is None:
                 return False
             for job in jobs:
-                self._alone(connection, job.subject)
-                active = self._active(job.subject)
-                same_head = f"{job.subject}{job.head_sha}:"
-                if not any(other.startswith(same_head) for other in active):
-                    self._enqueue(connection, job)
-                if job.kind is JobKind.REVIEW:
-                    outdated += [o for o in active if not o.startswith(same_head)]
-        try:
-            self._cancel(outdated)
-        except RetryLater as error:
-            log.warning("older jobs were not cancelled: %s", error)
+                older = self._queue(connection, job)
+                outdated += older if job.kind is JobKind.REVIEW else ()
+        self._cancel(outdated)
         return True
 
     def completion(self, key: str) -> Completion | None:
@@ -143,6 +131,16 @@ class SqlDatabase:
         """Raises RetryLater if the database does not answer."""
         with transaction(self._engine) as connection:
             connection.execute(sa.select(1))
+
+    def _queue(self, connection: sa.Connection, job: Job) -> Sequence[str]:
+        """Add the job unless the newest of its subject does the same; the others' ids. Only
+        the newest counts: one before it is about to be cancelled, whatever its head."""
+        self._alone(connection, job.subject)
+        active = self._active(job.subject)
+        if active and active[-1].startswith(f"{job.subject}{job.head_sha}:"):
+            return active[:-1]
+        self._enqueue(connection, job)
+        return active
 
     @staticmethod
     def _alone(connection: sa.Connection, subject: str) -> None:

@@ -44,7 +44,7 @@ class Pace:
     `longest_wait_s`. A waiting job keeps its place: what it waits for, the others need too.
     """
 
-    poll_s: float = 0.5
+    poll_s: float = 1.0
     crashes: int = 4
     attempts: int = 8
     first_wait_s: float = 10.0

@@ -6,9 +6,13 @@ database into whoever can run code; so everything is JSON here and in `jobs`.
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,6 +29,9 @@ WORKFLOW = "job"
 QUEUES = {JobKind.REVIEW: "reviews", JobKind.FAN_OUT: "fan_outs"}
 ACTIVE = ["DELAYED", "ENQUEUED", "PENDING"]
 CANCELLED = "CANCELLED"
+GATHER_S = 0.2
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,9 @@ class JobQueue:
             serializer=DBOSPortableJSONSerializer(),
             retry_connection_errors=False,
         )
+        self._outdated: SimpleQueue[str | None] = SimpleQueue()
+        self._canceller = Thread(target=self._cancel_outdated, name="canceller", daemon=True)
+        self._canceller.start()
 
     def enqueue(self, connection: sa.Connection, job: Job) -> None:
         """Add a job in the caller's transaction; a job with this id is added once, ever.
@@ -71,15 +81,17 @@ class JobQueue:
         self._client.enqueue_in_transaction(connection, options, asdict(job))
 
     def active(self, prefix: str = "") -> list[str]:
-        """The ids of queued, waiting and running jobs that begin with `prefix`."""
+        """The ids of queued, waiting and running jobs that begin with `prefix`, oldest
+        first."""
         return [report.id for report in self._list(prefix, ACTIVE)]
 
     def cancel(self, ids: Sequence[str]) -> None:
-        """End jobs: queued ones never start, a running one ends at its next step."""
-        if not ids:
-            return
-        with _answering():
-            self._client.cancel_workflows(list(ids))
+        """End jobs, in a moment: queued ones never start, a running one ends at its next
+        step. Nobody waits for it, and what is cancelled at about the same time is cancelled
+        in one transaction: deliveries come in bursts, and each commit waits for the disk.
+        """
+        for job_id in ids:
+            self._outdated.put(job_id)
 
     def reports(self, prefix: str = "") -> list[JobReport]:
         """Where the jobs stand whose ids begin with `prefix`, oldest first."""
@@ -90,8 +102,23 @@ class JobQueue:
         return any(report.state == CANCELLED for report in self._list(job_id, [CANCELLED]))
 
     def close(self) -> None:
-        """Let go of the database; the engine stays the caller's."""
+        """Cancel what is still to be cancelled, and let go of the database; the engine
+        stays the caller's."""
+        self._outdated.put(None)
+        self._canceller.join()
         self._client.destroy()
+
+    def _cancel_outdated(self) -> None:
+        """Wait for the first, then take all that came with it and shortly after."""
+        while (first := self._outdated.get()) is not None:
+            time.sleep(GATHER_S)
+            ids = [first, *(self._outdated.get() for _ in range(self._outdated.qsize()))]
+            try:
+                self._client.cancel_workflows([job_id for job_id in ids if job_id])
+            except sa.exc.SQLAlchemyError as error:
+                log.warning("outdated jobs were not cancelled: %s", type(error).__name__)
+            if None in ids:
+                return
 
     def _list(self, prefix: str, status: list[str] | None) -> list[JobReport]:
         with _answering():

@@ -1,6 +1,7 @@
-"""Every test that asks for `engine` runs on SQLite and on PostgreSQL."""
+"""Every test that asks for `engine` runs on SQLite and on PostgreSQL; and patience."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,16 @@ import sqlalchemy as sa
 
 from bot.integrations.database_engine import make_engine, migrate
 from tests import postgres
+
+PATIENCE_S = 60.0
+
+
+def until(what: Callable[[], bool]) -> None:
+    """Wait for something that happens soon, in another thread or process."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not what():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.05)
 
 
 @pytest.fixture(scope="session")

@@ -27,8 +27,8 @@ from bot.integrations.jobs import DurableJobs, Pace
 from bot.integrations.jobs_queue import JobQueue, JobReport
 from bot.integrations.jobs_reaper import Reaper
 from bot.ports import Steps
-from tests.integrations.databases import engine, postgres_server, url
-from tests.integrations.test_jobs_crash import put, queue, until
+from tests.integrations.databases import engine, postgres_server, until, url
+from tests.integrations.test_jobs_crash import put, queue
 
 __all__ = ["engine", "postgres_server", "queue", "url"]
 
@@ -71,6 +71,11 @@ def start(
 
 def review(iid: int = 1, head: str = "a" * 40, delivery: str = "d1") -> Job:
     return Job(JobKind.REVIEW, 7, head, delivery, iid=iid)
+
+
+def cancel(queue: JobQueue, job: Job) -> None:
+    queue.cancel([job.id])
+    until(lambda: queue.cancelled(job.id))
 
 
 def ended(queue: JobQueue, job: Job) -> JobReport:
@@ -213,7 +218,7 @@ class TestRetryLater:
 
         def run(job: Job, steps: Steps) -> None:
             calls.append(job.id)
-            queue.cancel([job.id])
+            cancel(queue, job)
             raise RetryLater("the forge is down")
 
         put(engine, queue, review())
@@ -270,7 +275,7 @@ class TestCancel:
     ) -> None:
         seen: list[Job] = []
         put(engine, queue, review(1), review(2))
-        queue.cancel([review(1).id])
+        cancel(queue, review(1))
         start(lambda job, _: seen.append(job))
         ended(queue, review(2))
         assert seen == [review(2)]
@@ -306,7 +311,7 @@ class TestCancel:
         raised: list[StropError] = []
 
         def run(job: Job, steps: Steps) -> None:
-            queue.cancel([job.id])
+            cancel(queue, job)
             try:
                 steps("post", lambda: pytest.fail("posted"))
             except Superseded as error:
@@ -324,7 +329,8 @@ class TestCancel:
         schema = "dbos." if engine.dialect.name == "postgresql" else ""
         with engine.begin() as connection:
             connection.execute(sa.text(f"ALTER TABLE {schema}workflow_status RENAME TO hidden"))
-        for ask in (queue.active, queue.cancelled, lambda job: queue.cancel([job])):
+        queue.cancel([review().id])
+        for ask in (queue.active, queue.cancelled):
             with pytest.raises(RetryLater, match="does not answer"):
                 ask(review().id)
 

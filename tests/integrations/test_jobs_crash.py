@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -16,12 +15,10 @@ import sqlalchemy as sa
 from bot.domain import Job, JobKind
 from bot.integrations.jobs import Pace
 from bot.integrations.jobs_queue import JobQueue
-from tests.integrations.databases import engine, postgres_server, url
+from tests.integrations.databases import PATIENCE_S, engine, postgres_server, until, url
 from tests.integrations.worker_process import STEPS
 
 __all__ = ["engine", "postgres_server", "url"]
-
-PATIENCE_S = 60.0
 
 Start = Callable[..., subprocess.Popen[bytes]]
 
@@ -71,13 +68,6 @@ def lines(journal: Path, *words: str) -> Counter[tuple[str, str]]:
     """How often each (job, step) has a line with these words."""
     split = [line.split() for line in journal.read_text().splitlines()]
     return Counter((s[1], s[2]) for s in split if set(words) <= set(s))
-
-
-def until(what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not what():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)
 
 
 def once_each(wanted: list[Job]) -> Counter[tuple[str, str]]:
