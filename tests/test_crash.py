@@ -156,17 +156,17 @@ def stand(tmp_path):
         yield bench
 
 
-def test_after_a_kill_at_any_step_the_comments_are_those_of_one_run(stand, capsys):
+@pytest.mark.parametrize("phase", PHASES)
+def test_after_a_kill_at_any_step_the_comments_are_those_of_one_run(stand, capsys, phase):
     calm = stand("calm")
     expected = comments(calm.run("calm"))
     assert sum(expected.values()) == len(NEW) + 1
     table = {}
     for number, name in enumerate(calm.touches):
-        for phase in PHASES:
-            bench = stand(f"{phase}-{number}", (number, phase))
-            found = comments(bench.run(f"{phase}-{number}"))
-            assert bench.sprung.is_set(), f"nothing was killed {phase} {name}"
-            table[f"{number:2} {name}, {phase} its effect"] = found == expected
+        bench = stand(f"{phase}-{number}", (number, phase))
+        found = comments(bench.run(f"{phase}-{number}"))
+        assert bench.sprung.is_set(), f"nothing was killed {phase} {name}"
+        table[f"{number:2} killed {phase} {name}"] = found == expected
     lines = [f"{'ok  ' if same else 'FAIL'} {point}" for point, same in table.items()]
     with capsys.disabled():
         sys.stdout.write("\n" + "\n".join(lines) + "\n")

@@ -10,6 +10,7 @@ import click
 from bot.config import load
 
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+OURS = ("bot", "uvicorn.error")  # of all others, only warnings are worth a line
 
 
 @click.command(help="Answer webhooks and review merge requests.")
@@ -24,7 +25,9 @@ def command(path: Path | None, poll: bool) -> None:
 
     handler = logging.StreamHandler()
     handler.setFormatter(Redacting(LOG_FORMAT))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    for name in OURS:
+        logging.getLogger(name).setLevel(logging.INFO)
     settings = load(path)
     with wiring.serving(settings, poll_only=poll) as app:
         uvicorn.run(
