@@ -68,7 +68,7 @@ class ModelServer:
     def _reply(self, asked: dict) -> Response:
         self.questions += 1
         self.watch("before")
-        text = json.dumps({"findings": [_finding(asked)]})
+        text = json.dumps({"defect": "yes", "findings": [_finding(asked)]})
         usage = {"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150}
         self.watch("after")
         if asked.get("stream"):
