@@ -1,10 +1,12 @@
 """Our engine against a bare llama.cpp loop: same file, tokens, threads and priority.
 
-    python -m benchmarks.engine [MODEL.gguf] [--repeats N] [--threads N] [--json]
+    python -m benchmarks.engine [MODEL.gguf] [--repeats N] [--threads N] [--cpu] [--json]
 
 A rate is tokens divided by wall-clock seconds as the caller sees them, so ours includes its
 process, its pipes and its bookkeeping. Both sides are asked in turn, the first one changing,
-and the reported ratio is the median of the ratios of neighbours.
+and the reported ratio is the median of the ratios of neighbours. With `--cpu` (Linux) the
+seconds of both prefill and decode are those of processors at work on it, in all processes: a
+fair comparison on a busy machine too, if there is one thread, for several wait by spinning.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ from bot.integrations.llamacpp_chat import Chat
 from bot.integrations.llamacpp_model import CHUNK, Model
 from bot.integrations.llamacpp_worker import NICENESS, cores
 from bot.integrations.model_store import ModelStore
+
+Clock = Callable[[], float]
 
 CONTEXT = 2048
 PARALLEL = 4
@@ -69,6 +73,10 @@ class Bare:
         self._best()
         return len(tokens)
 
+    def cpu(self) -> float:
+        """Seconds that processors worked for us."""
+        return time.process_time()
+
     def _best(self) -> int:
         return int(ll.llama_sampler_sample(self.greedy, self.model.context, -1))
 
@@ -91,6 +99,14 @@ class Ours:
             threads=threads,
         )
 
+    def cpu(self) -> float:
+        """Seconds that processors worked for us, here and in the engine's process (`utime`
+        and `stime` of proc(5))."""
+        pid = self.engine._process.pid  # type: ignore[union-attr] # noqa: SLF001 - not for users
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks = int(fields[11]) + int(fields[12])
+        return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
+
     def __call__(self, asked: Prompt) -> int:
         """Answer; the number of tokens of the prompt."""
         (answer,) = self.engine.complete([asked], time_limit_s=600)
@@ -98,14 +114,15 @@ class Ours:
         return answer.prompt_tokens
 
 
-def seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
+def seconds(work: Callable[[], object], clock: Clock = time.perf_counter) -> float:
+    started = clock()
     work()
-    return time.perf_counter() - started
+    return clock() - started
 
 
-def rates(ask: Callable[[Prompt], int], number: int) -> Rates:
+def rates(ask: Ours | Bare, number: int, *, cpu: bool) -> Rates:
     """A long prompt with one token to answer; then what more tokens cost after a short one."""
+    clock = ask.cpu if cpu else time.perf_counter
     long = prompt(number, CODE * 24, 1)
     size = 0
 
@@ -113,24 +130,24 @@ def rates(ask: Callable[[Prompt], int], number: int) -> Rates:
         nonlocal size
         size = ask(long)
 
-    prefill = seconds(read)
+    prefill = seconds(read, clock)
     ask(prompt(number, STORY, 1, "Tell."))
-    one = seconds(lambda: ask(prompt(number, STORY, 1, "Tell.")))
-    many = seconds(lambda: ask(prompt(number, STORY, 1 + DECODED, "Tell.")))
+    one = seconds(lambda: ask(prompt(number, STORY, 1, "Tell.")), clock)
+    many = seconds(lambda: ask(prompt(number, STORY, 1 + DECODED, "Tell.")), clock)
     return Rates(size / prefill, DECODED / (many - one))
 
 
-def rounds(ours: Ours, bare: Bare, repeats: int) -> list[tuple[Rates, Rates]]:
+def rounds(ours: Ours, bare: Bare, repeats: int, *, cpu: bool) -> list[tuple[Rates, Rates]]:
     """Pairs (ours, bare), measured next to each other in alternating order."""
     pairs = []
-    rates(ours, 0), rates(bare, 0)  # both warm
+    rates(ours, 0, cpu=cpu), rates(bare, 0, cpu=cpu)  # both warm
     for number in range(1, repeats + 1):
         if number % 2:
-            first = rates(ours, number)
-            pairs.append((first, rates(bare, number)))
+            first = rates(ours, number, cpu=cpu)
+            pairs.append((first, rates(bare, number, cpu=cpu)))
         else:
-            other = rates(bare, number)
-            pairs.append((rates(ours, number), other))
+            other = rates(bare, number, cpu=cpu)
+            pairs.append((rates(ours, number, cpu=cpu), other))
     return pairs
 
 
@@ -162,15 +179,16 @@ def instructions(engine: LlamaCppEngine) -> dict[str, int]:
     }
 
 
-def measure(path: Path, repeats: int, threads: int) -> dict[str, Any]:
+def measure(path: Path, repeats: int, threads: int, *, cpu: bool) -> dict[str, Any]:
     ours = Ours(path, threads)
     os.nice(NICENESS)  # our worker is polite; so must be what it is compared with
     bare = Bare(path, threads)
-    pairs = rounds(ours, bare, repeats)
+    pairs = rounds(ours, bare, repeats, cpu=cpu)
     report = {
         "model": path.name,
         "threads": threads,
         "repeats": repeats,
+        "clock": "CPU" if cpu else "wall",
         **{
             what: {
                 "ours": median(getattr(mine, what) for mine, _ in pairs),
@@ -189,9 +207,9 @@ def measure(path: Path, repeats: int, threads: int) -> dict[str, Any]:
 def table(report: dict[str, Any]) -> str:
     """The report as markdown."""
     rows = [
-        f"{report['model']}, {report['threads']} threads, median of {report['repeats']}",
+        f"{report['model']}, threads: {report['threads']}, rounds: {report['repeats']}",
         "",
-        "| tokens a second | Strop | bare loop | ratio |",
+        f"| tokens a second ({report['clock']}) | Strop | bare loop | ratio |",
         "|---|---|---|---|",
     ]
     for what in ("prefill", "decode"):
@@ -212,10 +230,11 @@ def main() -> None:
     parser.add_argument("model", nargs="?", type=Path, help="a GGUF file (default: SmolLM2)")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=cores())
+    parser.add_argument("--cpu", action="store_true", help="CPU instead of wall-clock seconds")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     path = chosen.model or ModelStore(ModelSettings().directory).pull("smollm2-135m")
-    report = measure(path, chosen.repeats, chosen.threads)
+    report = measure(path, chosen.repeats, chosen.threads, cpu=chosen.cpu)
     print(json.dumps(report, indent=2) if chosen.json else table(report))
 
 
