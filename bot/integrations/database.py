@@ -24,7 +24,7 @@ from bot.domain import (
     Review,
 )
 from bot.integrations.database_engine import transaction
-from bot.integrations.database_schema import COMPLETIONS, EVENTS, FINDINGS, REVIEWS
+from bot.integrations.database_schema import COMPLETIONS, EVENTS, FINDINGS, REVIEWS, SUBJECTS
 
 Enqueue = Callable[[sa.Connection, Job], None]
 Active = Callable[[str], Sequence[str]]
@@ -38,7 +38,8 @@ class SqlDatabase:
     """Our tables, and the job queue beside them in the same database.
 
     `enqueue` adds a job inside our transaction, `active` lists the ids of the queued and
-    running jobs whose id begins with a prefix, oldest first, `cancel` ends jobs by id.
+    running jobs whose id begins with a prefix, `cancel` ends jobs by id if they have not
+    ended by themselves.
     """
 
     def __init__(
@@ -59,8 +60,8 @@ class SqlDatabase:
     def record(self, event: Event, jobs: Sequence[Job]) -> bool:
         """Store an event and its jobs together (see ports.Database.record).
 
-        Older jobs are cancelled after the commit. Should that be lost, both are queued, and
-        the older will find that its head is gone.
+        The older job is cancelled after the commit. Should that be lost, both are queued,
+        and the older will find that its head is gone.
         """
         outdated: list[str] = []
         with transaction(self._engine) as connection:
@@ -69,8 +70,7 @@ class SqlDatabase:
             if connection.scalar(insert.returning(EVENTS.c.delivery)) is None:
                 return False
             for job in jobs:
-                older = self._queue(connection, job)
-                outdated += older if job.kind is JobKind.REVIEW else ()
+                outdated += self._queue(connection, job)
         self._cancel(outdated)
         return True
 
@@ -133,14 +133,21 @@ class SqlDatabase:
             connection.execute(sa.select(1))
 
     def _queue(self, connection: sa.Connection, job: Job) -> Sequence[str]:
-        """Add the job unless the newest of its subject does the same; the others' ids. Only
-        the newest counts: one before it is about to be cancelled, whatever its head."""
+        """Add the job, unless the newest of its subject is at work on the same head; the ids
+        of the jobs that this makes needless."""
         self._alone(connection, job.subject)
-        active = self._active(job.subject)
-        if active and active[-1].startswith(f"{job.subject}{job.head_sha}:"):
-            return active[:-1]
+        query = sa.select(SUBJECTS).where(SUBJECTS.c.subject == job.subject)
+        newest = connection.execute(query).one_or_none()
+        same_head = newest is not None and newest.head_sha == job.head_sha
+        if newest and same_head and newest.job in self._active(newest.job):
+            return ()
+        row = {"subject": job.subject, "head_sha": job.head_sha, "job": job.id}
+        insert = _insert(connection, SUBJECTS).values(row)
+        connection.execute(
+            insert.on_conflict_do_update(index_elements=[SUBJECTS.c.subject], set_=row)
+        )
         self._enqueue(connection, job)
-        return active
+        return (newest.job,) if newest and job.kind is JobKind.REVIEW else ()
 
     @staticmethod
     def _alone(connection: sa.Connection, subject: str) -> None:

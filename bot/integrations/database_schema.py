@@ -49,6 +49,15 @@ EVENTS = sa.Table(
     sa.Column("received_at", sa.Double, nullable=False),
 )
 
+# The newest job of each subject (`Job.subject`).
+SUBJECTS = sa.Table(
+    "bot_subjects",
+    METADATA,
+    sa.Column("subject", AnyText, primary_key=True),
+    sa.Column("head_sha", sa.String, nullable=False),
+    sa.Column("job", AnyText, nullable=False),
+)
+
 COMPLETIONS = sa.Table(
     "bot_completions",
     METADATA,

@@ -21,8 +21,10 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop them, referring tables first."""
-    for table in ("leases", "workers", "findings", "reviews", "completions", "events"):
+    for table in ("leases", "workers", "findings", "reviews", "completions"):
         op.drop_table(f"bot_{table}")
+    op.drop_table("bot_subjects")
+    op.drop_table("bot_events")
 
 
 def _create_events() -> None:
@@ -39,6 +41,13 @@ def _create_events() -> None:
         sa.Column("branch", sa.String),
         sa.Column("received_at", sa.Double, nullable=False),
         sa.PrimaryKeyConstraint("delivery", name="pk_bot_events"),
+    )
+    op.create_table(
+        "bot_subjects",
+        sa.Column("subject", sa.Text, nullable=False),
+        sa.Column("head_sha", sa.String, nullable=False),
+        sa.Column("job", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("subject", name="pk_bot_subjects"),
     )
 
 
