@@ -14,6 +14,7 @@ from functools import partial
 from pydantic import TypeAdapter
 
 from bot.config import REPOSITORY_FILE, RepositorySettings, repository_settings
+from bot.context.redaction import redact_lines
 from bot.domain import Event, Finding, Job, JobKind, MergeRequest, Project, Review
 from bot.errors import GiveUp, RetryLater, Skip, Superseded, Unplaceable
 from bot.events import decisions
@@ -159,7 +160,7 @@ def read(merge_request: MergeRequest, steps: Steps, parts: Parts) -> Plan:
         _remark(finding, merge_request, repository, settings.language)
         for finding in review.findings
     )
-    return Plan(replace(review, diff=replace(diff, files=())), remarks, settings.language)
+    return Plan(_to_keep(review), remarks, settings.language)
 
 
 def publish(plan: Plan, merge_request: MergeRequest, steps: Steps, parts: Parts) -> None:
@@ -205,6 +206,24 @@ def _remark(
         finding.fingerprint,
         rendering.inline(finding, language),
         rendering.on_file(finding, language),
+    )
+
+
+def _to_keep(review: Review) -> Review:
+    """The review without the diff, and with the secrets taken out of the code it quotes: it
+    goes into the database, from where it may go into a data set."""
+
+    def clean(finding: Finding) -> Finding:
+        return replace(finding, code=tuple(redact_lines(finding.code)))
+
+    held_back = (
+        replace(held, finding=held.finding and clean(held.finding)) for held in review.held_back
+    )
+    return replace(
+        review,
+        diff=replace(review.diff, files=()),
+        findings=tuple(map(clean, review.findings)),
+        held_back=tuple(held_back),
     )
 
 

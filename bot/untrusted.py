@@ -9,6 +9,11 @@ from __future__ import annotations
 
 import unicodedata
 
+# What stands where we took something out of a text before a model saw it. Code that a model
+# writes with one of these in it is not code.
+REDACTED = "[redacted]"
+CUT = "…[cut]"
+
 # Cc controls, Cf format (bidi, zero width, tags), Cs surrogates, Zl and Zp separators.
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _HARMLESS = frozenset("\t\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}")
@@ -23,6 +28,11 @@ def visible(text: str) -> str:
 def is_visible(text: str) -> bool:
     """Whether `visible` would leave the text as it is."""
     return all(map(_plain, text))
+
+
+def is_whole(text: str) -> bool:
+    """Whether nothing of ours stands in the text in place of what was taken out."""
+    return REDACTED not in text and CUT not in text
 
 
 def one_line(text: str, limit: int) -> str:

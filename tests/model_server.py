@@ -68,7 +68,7 @@ class ModelServer:
     def _reply(self, asked: dict) -> Response:
         self.questions += 1
         self.watch("before")
-        text = json.dumps({"defect": "yes", "findings": [_finding(asked)]})
+        text = _remark(asked) if "response_format" in asked else "yes"
         usage = {"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150}
         self.watch("after")
         if asked.get("stream"):
@@ -87,14 +87,14 @@ class ModelServer:
         )
 
 
-def _finding(asked: dict) -> dict:
+def _remark(asked: dict) -> str:
     form = asked["response_format"]
     schema = form.get("schema") or form["json_schema"]["schema"]
     label = schema["properties"]["findings"]["items"]["properties"]["first"]["enum"][0]
     file = next(
         w for w in asked["messages"][-1]["content"].splitlines() if w.startswith("File: ")
     )
-    return {
+    finding = {
         "first": label,
         "last": label,
         "claim": f"Line {label} of {file.split()[1]} deserves a second look",
@@ -103,6 +103,7 @@ def _finding(asked: dict) -> dict:
         "severity": "major",
         "replacement": None,
     }
+    return json.dumps({"defect": "yes", "findings": [finding]})
 
 
 def _events(text: str, usage: dict) -> Iterator[str]:

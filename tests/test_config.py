@@ -80,7 +80,7 @@ def test_a_secret_comes_from_a_value_or_a_file(tmp_path):
     assert secret(SecretStr("direct"), None, "gitlab.token") == "direct"
     assert secret(None, file, "gitlab.token") == "from-file"
     assert secret(None, None, "gitlab.token") is None
-    with pytest.raises(BadSettings, match="gitlab[.]token_file"):
+    with pytest.raises(BadSettings, match=r"gitlab\.token_file"):
         secret(None, tmp_path / "absent", "gitlab.token")
 
 
@@ -108,5 +108,5 @@ def test_a_repository_sets_language_limits_and_rules():
     ],
 )
 def test_a_repositorys_mistake_names_the_key(text, words):
-    with pytest.raises(BadSettings, match=words.replace(".", r"\.")):
+    with pytest.raises(BadSettings, match=re.escape(words)):
         repository_settings(text)

@@ -17,9 +17,8 @@ from itertools import takewhile
 from bot.context.redaction import redact, redact_lines
 from bot.domain import Context, DiffLine, FileDiff, Hunk, LineKind
 from bot.errors import PromptTooLong
-from bot.untrusted import visible
+from bot.untrusted import CUT, visible
 
-CUT_MARK = "…[cut]"
 MAX_LINE_CHARACTERS = 1000
 HEADING_CHARACTERS = 80
 OVERLAP_LINES = 3
@@ -118,7 +117,7 @@ def _pieces(hunk: Hunk, room: int, count: Count) -> Iterator[_Piece]:
 def _shown(line: DiffLine, redacted: str) -> str:
     text = visible(redacted.removesuffix("\r"))
     if len(text) > MAX_LINE_CHARACTERS:
-        text = text[:MAX_LINE_CHARACTERS] + CUT_MARK
+        text = text[:MAX_LINE_CHARACTERS] + CUT
     return f"{line.label} {line.kind.value}{text}".rstrip()
 
 
@@ -194,11 +193,11 @@ def _indent(text: str) -> int:
 def _clipped(line: str, room: int, count: Count) -> str:
     """As much of one line as fits, with a mark where it was cut."""
     size = bisect_right(
-        range(len(line)), room, key=lambda n: count(_text("", [line[:n] + CUT_MARK]))
+        range(len(line)), room, key=lambda n: count(_text("", [line[:n] + CUT]))
     )
     if size == 0:
         raise PromptTooLong("There is no room for a line of code: raise model.context_tokens")
-    return _text("", [line[: size - 1] + CUT_MARK])
+    return _text("", [line[: size - 1] + CUT])
 
 
 def _part(lines: Sequence[DiffLine], heading: str) -> Hunk:

@@ -26,7 +26,7 @@ from detect_secrets.plugins.square_oauth import SquareOAuthDetector
 from detect_secrets.plugins.stripe import StripeDetector
 from detect_secrets.plugins.telegram_token import TelegramBotTokenDetector
 
-MARK = "[redacted]"
+from bot.untrusted import REDACTED
 
 _VENDORS = (
     AzureStorageKeyDetector, GitHubTokenDetector, MailchimpDetector, OpenAIDetector,
@@ -96,12 +96,16 @@ def _without_keys(lines: Iterable[str]) -> Iterator[str]:
         begins = _KEY_BEGINS.search(line)
         if begins:
             inside = not _KEY_ENDS.search(line, begins.end())
-            yield line[: begins.end()] + _KEY_ROW.sub(MARK, line[begins.end() :])
+            yield line[: begins.end()] + _KEY_ROW.sub(REDACTED, line[begins.end() :])
         elif not inside:
             yield line
         else:
             inside = not _KEY_ENDS.search(line) and _may_be_of_key(line)
-            yield _KEY_TAIL.sub(rf"\1{MARK}\3", _KEY_ROW.sub(MARK, line)) if inside else line
+            yield (
+                _KEY_TAIL.sub(rf"\1{REDACTED}\3", _KEY_ROW.sub(REDACTED, line))
+                if inside
+                else line
+            )
 
 
 def _may_be_of_key(line: str) -> bool:
@@ -111,7 +115,7 @@ def _may_be_of_key(line: str) -> bool:
 
 def _redact_line(line: str) -> str:
     for pattern in _SECRETS:
-        line = pattern.sub(MARK, line)
+        line = pattern.sub(REDACTED, line)
     for pattern in (_AWS_SECRET, _URL_PASSWORD):
         line = pattern.sub(lambda match: _without(match, 1), line)
     if _WORTH_A_LOOK.search(line):
@@ -126,7 +130,7 @@ def _without_secret(match: re.Match[str], group: int) -> str:
 
 def _without(match: re.Match[str], group: int) -> str:
     start, end = match.start(group) - match.start(), match.end(group) - match.start()
-    return f"{match[0][:start]}{MARK}{match[0][end:]}"
+    return f"{match[0][:start]}{REDACTED}{match[0][end:]}"
 
 
 def _looks_secret(value: str) -> bool:

@@ -23,7 +23,7 @@ from bot.domain import (
     Side,
 )
 from bot.findings.duplicates import fingerprint, words
-from bot.untrusted import is_visible
+from bot.untrusted import is_visible, is_whole
 
 LONGEST_RANGE = 40  # lines; a remark about more than a screen points at nothing
 LONGEST_REPLACEMENT = 20  # lines
@@ -109,7 +109,8 @@ def _replacement(
         return None
     if not all(line.newline for line in lines):  # a forge would add one
         return None
-    if not all(map(is_visible, (*code, *new))):  # CR, bidi: a forge would not keep them
+    # A forge would not keep CR and bidi; what was taken out must not be written as our mark.
+    if not all(map(is_visible, (*code, *new))) or not all(map(is_whole, new)):
         return None
     return new if _indent(new) == _indent(code) else None
 

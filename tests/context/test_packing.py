@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.context.packing import CUT_MARK, MAX_LINE_CHARACTERS, contexts
-from bot.context.redaction import MARK
+from bot.context.packing import MAX_LINE_CHARACTERS, contexts
 from bot.domain import Context, FileDiff, LineKind
 from bot.errors import PromptTooLong
+from bot.untrusted import CUT, REDACTED
 from tests.context.builders import added, file_of
 
 TOKEN = re.compile(r"\d|[^\W\d]{1,5}|\n|[^\w\n]{1,4}")
@@ -107,14 +107,14 @@ def test_parts_without_a_change_are_not_shown() -> None:
 
 def test_a_line_longer_than_the_budget_is_cut_where_people_see_it() -> None:
     (context,) = pack(added("word " * 150), 50)
-    assert context.text.endswith(CUT_MARK)
+    assert context.text.endswith(CUT)
     assert context.tokens <= 50
     assert context.changed == ("1",)
 
 
 def test_a_very_long_line_is_cut_even_if_it_would_fit() -> None:
     (context,) = pack(added("z" * 5000), 5000)
-    assert context.text == f"@@\n1 +{'z' * MAX_LINE_CHARACTERS}{CUT_MARK}"
+    assert context.text == f"@@\n1 +{'z' * MAX_LINE_CHARACTERS}{CUT}"
 
 
 def test_no_room_at_all_is_an_error_that_says_what_to_do() -> None:
@@ -127,7 +127,7 @@ def test_secrets_are_gone_also_from_the_heading() -> None:
     file = file_of(f"@@ -5 +5 @@ {secret}\n-{secret}\n+{secret} # new\n")
     (context,) = pack(file)
     assert "hunter2" not in context.text
-    assert context.text.count(MARK) == 3
+    assert context.text.count(REDACTED) == 3
 
 
 def test_each_line_stays_one_line_whatever_is_in_it() -> None:

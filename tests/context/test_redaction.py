@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.context.redaction import MARK, redact, redact_lines
+from bot.context.redaction import redact, redact_lines
+from bot.untrusted import REDACTED
 
 # Put together here, so that no scanner takes this file for a leak.
 GITLAB = "glpat-" + "x7Kq" * 5
@@ -24,23 +25,23 @@ KEY = [
 ]
 
 SECRETS: list[tuple[str, str | None]] = [
-    (f'token = "{GITLAB}"', f'token = "{MARK}"'),
-    (f"glpat routable {GITLAB}.01.0a1b2c3d4", f"glpat routable {MARK}"),
+    (f'token = "{GITLAB}"', f'token = "{REDACTED}"'),
+    (f"glpat routable {GITLAB}.01.0a1b2c3d4", f"glpat routable {REDACTED}"),
     (f"git clone https://oauth2:{GITLAB}@gitlab.example.org/a", None),
-    (f"curl -H 'Authorization: Bearer {GITHUB}'", f"curl -H 'Authorization: Bearer {MARK}'"),
-    ("github_pat_" + "11AAAAAAA0" * 6, MARK),
-    (f"id={AWS_ID}", f"id={MARK}"),
-    (f'aws_secret_key = "{AWS_SECRET}"', f'aws_secret_key = "{MARK}"'),
-    (f"SLACK={SLACK}", f"SLACK={MARK}"),
-    (f"jwt: {JWT}", f"jwt: {MARK}"),
-    ("postgres://app:s3cr3tpw@db/x", f"postgres://app:{MARK}@db/x"),
-    ("redis://:hunter22@cache", f"redis://:{MARK}@cache"),
-    ('password = "hunter2hunter2"', f'password = "{MARK}"'),
+    (f"curl -H 'Authorization: Bearer {GITHUB}'", f"curl -H 'Authorization: Bearer {REDACTED}'"),
+    ("github_pat_" + "11AAAAAAA0" * 6, REDACTED),
+    (f"id={AWS_ID}", f"id={REDACTED}"),
+    (f'aws_secret_key = "{AWS_SECRET}"', f'aws_secret_key = "{REDACTED}"'),
+    (f"SLACK={SLACK}", f"SLACK={REDACTED}"),
+    (f"jwt: {JWT}", f"jwt: {REDACTED}"),
+    ("postgres://app:s3cr3tpw@db/x", f"postgres://app:{REDACTED}@db/x"),
+    ("redis://:hunter22@cache", f"redis://:{REDACTED}@cache"),
+    ('password = "hunter2hunter2"', f'password = "{REDACTED}"'),
     ("{'a_password': 'x', 'client_secret': 'q1w2e3r4t5'}", None),
-    ('if pw == 1 or "q1w2e3r4t5" == db_password:', f'if pw == 1 or "{MARK}" == db_password:'),
-    ("API_KEY=q1w2e3r4t5y6", f"API_KEY={MARK}"),
-    ("export DB_PASSWORD=q1w2e3r4", f"export DB_PASSWORD={MARK}"),
-    ("  secret: q1w2e3r4t5", f"  secret: {MARK}"),
+    ('if pw == 1 or "q1w2e3r4t5" == db_password:', f'if pw == 1 or "{REDACTED}" == db_password:'),
+    ("API_KEY=q1w2e3r4t5y6", f"API_KEY={REDACTED}"),
+    ("export DB_PASSWORD=q1w2e3r4", f"export DB_PASSWORD={REDACTED}"),
+    ("  secret: q1w2e3r4t5", f"  secret: {REDACTED}"),
 ]  # fmt: skip
 
 HARMLESS = [
@@ -69,7 +70,7 @@ def test_the_value_goes_and_the_name_stays(
     line: str, expected: str | None, prefix: str
 ) -> None:
     seen = redact(prefix + line)
-    assert MARK in seen
+    assert REDACTED in seen
     for value in (GITLAB, GITHUB, AWS_ID, AWS_SECRET, "hunter", "s3cr3t", "q1w2"):
         assert value not in seen
     if expected:
@@ -109,7 +110,7 @@ SOUP = st.lists(
     st.one_of(
         st.sampled_from([line for line, _ in SECRETS] + HARMLESS + KEY),
         st.text(st.characters(exclude_characters="\n"), max_size=30),
-        st.sampled_from(["password", "secret=", "://", "@", ":", '"', "'", MARK, " == "]),
+        st.sampled_from(["password", "secret=", "://", "@", ":", '"', "'", REDACTED, " == "]),
     ),
     max_size=6,
 )

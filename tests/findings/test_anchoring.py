@@ -128,6 +128,8 @@ def test_a_replacement_that_fits_is_kept_without_trailing_space() -> None:
         (("2", "2"), ("    x\u202e",)),
         (("2", "2"), ("    x\r",) * 2 + ("    a\rb",)),
         (("2", "2"), ("    x",) * 21),
+        (("2", "2"), ("    token = '[redacted]'",)),  # a mark of ours, not code
+        (("2", "2"), ("    x = 'long…[cut]",)),
         (("-2", "-2"), ("    if at > 0:",)),  # the old side cannot be changed
     ],
 )
