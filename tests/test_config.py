@@ -1,5 +1,7 @@
 """Settings: where they come from, and what a mistake in them says."""
 
+import re
+
 import pytest
 from pydantic import SecretStr
 
