@@ -1,6 +1,6 @@
 """How long GitLab waits for an answer, alone and while a review is running.
 
-    python benchmarks/webhooks.py --seconds 30 --rate 50
+    python -m benchmarks.webhooks --seconds 30 --rate 50
 
 A server process is what `strop serve` is but for the forge: uvicorn, the application, the
 queue and its worker over one SQLite file. A second process sends signed deliveries at a
