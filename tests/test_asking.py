@@ -38,7 +38,7 @@ def test_answers_come_in_the_order_of_the_questions_whatever_the_batch():
 
 
 def test_progress_counts_every_answer_once():
-    seen = []
+    seen: list[int] = []
     memory = Memory()
     asker = Asker(ScriptedEngine(echo, batch=2), memory, time_limit_s=60)
     asker.ask([question("a"), question("b"), question("c")], seen.append)

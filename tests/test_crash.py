@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import httpx
 import pytest
@@ -36,12 +37,12 @@ class Bench:
 
     forge: SandboxGitLab
     model: ModelServer
-    directory: object
+    directory: Path
     touches: list[str] = field(default_factory=list)
     trap: tuple[int, str] | None = None
     armed: bool = False
     sprung: threading.Event = field(default_factory=threading.Event)
-    bot: BotProcess | None = None
+    bot: BotProcess = field(init=False)
 
     def touch(self, name, phase):
         """Called around everything the bot does to the outside."""
@@ -137,7 +138,7 @@ def _short(method, path):
 
 def comments(merge_request):
     """What a reader sees: inline comments word for word, and how many summaries."""
-    seen = Counter()
+    seen: Counter[str] = Counter()
     for discussion in merge_request.discussions:
         for note in discussion.notes:
             seen[note.body if note.position else "summary"] += 1

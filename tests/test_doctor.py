@@ -1,6 +1,7 @@
 """`strop doctor`: each check says what it saw, or what to do."""
 
 import json
+import shutil
 
 import pytest
 from click.testing import CliRunner
@@ -73,14 +74,14 @@ def test_a_forge_without_projects_says_which_role_is_missing(settings, tmp_path)
 def test_an_old_git_or_none_is_told(settings, monkeypatch):
     monkeypatch.setattr(doctor, "OLDEST_GIT", (99, 0))
     assert "install git 99.0" in found()["git"].words
-    monkeypatch.setattr(doctor.shutil, "which", lambda _name: None)
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
     seen = found()
     assert seen["git"].health is Health.BAD
     assert seen["sandbox"].health is Health.UNUSED
 
 
 def test_a_sandbox_that_does_not_work_is_told(settings, monkeypatch):
-    monkeypatch.setattr(doctor.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setenv("PATH", "")
     assert "`bwrap" in found()["sandbox"].words
 

@@ -11,6 +11,7 @@ from bot import pipeline
 from bot.context.diff import parse
 from bot.domain import Event, EventKind, Job, JobKind
 from bot.errors import BadSettings, RetryLater, Skip, Superseded
+from bot.findings import rendering
 from bot.integrations.database import SqlDatabase
 from bot.integrations.database_engine import make_engine, migrate
 from bot.integrations.git_mirror import GitMirrors
@@ -44,12 +45,12 @@ class World:
         self.engine = ScriptedEngine(script)
         self.connections = make_engine(f"sqlite:///{directory / 'strop.sqlite'}")
         migrate(self.connections)
-        self.queue = {}
+        self.queue: dict[str, Job] = {}
         self.database = SqlDatabase(
             self.connections,
-            enqueue=lambda _connection, job: self.queue.setdefault(job.id, job),
+            enqueue=self.enqueue,
             active=lambda subject: [name for name in self.queue if name.startswith(subject)],
-            cancel=lambda names: [self.queue.pop(name, None) for name in names],
+            cancel=self.cancel,
         )
         self.forge = at.forge()
         self.parts = pipeline.Parts(
@@ -61,6 +62,13 @@ class World:
             time_limit_s=60,
             sleep=lambda _seconds: None,
         )
+
+    def enqueue(self, _connection, job):
+        self.queue[job.id] = job
+
+    def cancel(self, names):
+        for name in names:
+            self.queue.pop(name, None)
 
     def job(self, **changes):
         facts = {
@@ -77,9 +85,9 @@ class World:
 
     def seen(self):
         """How often each of our comments stands in the merge request, by its marker."""
-        seen = defaultdict(int)
+        seen: dict[str, int] = defaultdict(int)
         for note in self.at.notes:
-            for mark in pipeline.rendering.markers(note.body):
+            for mark in rendering.markers(note.body):
                 seen[mark] += 1
         return dict(seen)
 

@@ -69,7 +69,8 @@ def propose(forge, project, user, clone: Path) -> dict:
         headers={"PRIVATE-TOKEN": user.token},
         json={"source_branch": BRANCH, "target_branch": "main", "title": TITLE},
     )
-    return answer.raise_for_status().json()
+    opened: dict = answer.raise_for_status().json()
+    return opened
 
 
 def watch(forge, project, robot, merge_request) -> int:
