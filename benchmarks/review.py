@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
@@ -62,7 +63,8 @@ def main(data: Path, sample: int, seed: int, prompt: Path | None, as_json: bool)
         else wiring.review_template()
     )
     with closing(wiring.engine(settings)) as engine:
-        rows = [measured(case, engine, template) for case in cases]
+        with click.progressbar(cases, label="diffs", file=sys.stderr) as bar:
+            rows = [measured(case, engine, template) for case in bar]
         report = {
             "model": asdict(engine.model),
             "template": template.hash,

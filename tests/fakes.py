@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from bot.domain import Capabilities, Completion, Finish, ModelIdentity, Prompt
 
-NOTHING = '{"defect": "no", "findings": []}'
+NOTHING = '{"defect": "no"}'
 
 
 class UnplannedCall(AssertionError):

@@ -90,7 +90,9 @@ class ModelServer:
 def _remark(asked: dict) -> str:
     form = asked["response_format"]
     schema = form.get("schema") or form["json_schema"]["schema"]
-    label = schema["properties"]["findings"]["items"]["properties"]["first"]["enum"][0]
+    label = schema["anyOf"][0]["properties"]["findings"]["items"]["properties"]["first"][
+        "enum"
+    ][0]
     file = next(
         w for w in asked["messages"][-1]["content"].splitlines() if w.startswith("File: ")
     )

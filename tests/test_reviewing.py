@@ -38,7 +38,7 @@ def review(script, *files, settings=DEFAULTS, engine=None, **options):
 
 def answer(prompt, **changes):
     """One finding on the first line the schema offers."""
-    items = json.loads(prompt.schema)["properties"]["findings"]["items"]
+    items = json.loads(prompt.schema)["anyOf"][0]["properties"]["findings"]["items"]
     label = items["properties"]["first"]["enum"][0]
     path = prompt.user.partition("File: ")[2].partition(" (")[0]
     finding = {

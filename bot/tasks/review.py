@@ -55,9 +55,9 @@ def prompt(
 def schema(context: Context) -> dict[str, object]:
     """The JSON schema of the answer.
 
-    It opens with a yes or no: asked for a list at once, a small model always fills it. Lines
-    are chosen among the labels of the changed lines, so an engine that follows the schema can
-    only speak about lines that changed.
+    It opens with a yes or no: asked for a list at once, a small model always fills it. A no
+    ends the answer. Lines are chosen among the labels of the changed lines, so an engine
+    that follows the schema can only speak about lines that changed.
     """
     label = {"enum": list(context.changed)}
     sentence = {"type": "string", "minLength": 1, "maxLength": SENTENCE}
@@ -75,10 +75,9 @@ def schema(context: Context) -> dict[str, object]:
         severity={"enum": [str(severity) for severity in Severity]},
         replacement={"anyOf": [{"type": "null"}, code]},
     )
-    return _object(
-        defect={"enum": ["yes", "no"]},
-        findings={"type": "array", "maxItems": FINDINGS, "items": finding},
-    )
+    findings = {"type": "array", "minItems": 1, "maxItems": FINDINGS, "items": finding}
+    yes = _object(defect={"const": "yes"}, findings=findings)
+    return {"anyOf": [yes, _object(defect={"const": "no"})]}
 
 
 def parse(text: str) -> tuple[RawFinding, ...]:
