@@ -5,7 +5,7 @@ PIP_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install dev demo test test-slow lint format bench clean
+.PHONY: help install dev demo test test-crash lint format bench clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -18,11 +18,11 @@ dev: $(VENV)/.dev
 demo: install ## Review a real merge request on a sandbox forge with the default model
 	@$(BIN)/python -m tests.demo
 
-test: dev ## Run the test suite (real git, SQLite, and a real small model)
-	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term:skip-covered
+test: dev ## Run the test suite: real git, databases, a small model, and kill -9
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered
 
-test-slow: dev ## Run the suites that take minutes: every crash point, Prism
-	$(BIN)/python -m pytest -m slow --timeout 1800
+test-crash: dev ## Only the crash tests, with the table of every point
+	$(BIN)/python -m pytest -m crash tests/test_crash.py
 
 lint: dev ## Check style, types and lint rules
 	$(BIN)/ruff format --check .
