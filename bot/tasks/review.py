@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -27,6 +28,7 @@ class _Answer(BaseModel):
     findings: tuple[RawFinding, ...]
 
 
+_SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[。！？]")  # noqa: RUF001 - Chinese ends so
 _JSON = json.JSONDecoder(strict=False)  # the grammar of JSON strings lets raw newlines pass
 
 
@@ -96,11 +98,26 @@ def parse(text: str) -> tuple[RawFinding, ...]:
     if answer.get("defect") == "no":
         return ()
     try:
-        return _Answer.model_validate(answer).findings
+        return tuple(map(_readable, _Answer.model_validate(answer).findings))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise Malformed(f"{where}: {first['msg']}") from None
+
+
+def _readable(finding: RawFinding) -> RawFinding:
+    return dataclasses.replace(
+        finding, claim=_sentences(finding.claim), why=_sentences(finding.why)
+    )
+
+
+def _sentences(text: str) -> str:
+    """The text without a last sentence that the length limit broke off, if another stands
+    before it; else with a sign that it was broken off."""
+    if len(text) < SENTENCE or _SENTENCE_END.search(text[-1]):
+        return text
+    ends = [found.end() for found in _SENTENCE_END.finditer(text)]
+    return text[: ends[-1]] if ends else f"{text.rstrip()}…"
 
 
 def reask(prompt: Prompt, answer: str, reason: str) -> Prompt:

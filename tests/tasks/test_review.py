@@ -131,6 +131,21 @@ def test_no_text_at_all_breaks_the_reader(text: str) -> None:
         assert isinstance(review.parse(text), tuple)
 
 
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("Short and cut", "Short and cut"),
+        ("It fails. " + "items.pop and " * 20, "It fails."),
+        ("它会失败。" + "字" * 200, "它会失败。"),
+        ("x" * 200, "x" * 200 + "…"),
+        ("x" * 199 + ".", "x" * 199 + "."),
+    ],
+)
+def test_a_sentence_that_the_limit_broke_off_is_not_shown(said: str, kept: str) -> None:
+    (finding,) = review.parse(answer(why=said[: review.SENTENCE]))
+    assert finding.why == kept
+
+
 def test_asking_again_tells_the_model_what_was_wrong() -> None:
     first = review.prompt(context(), TEMPLATE)
     again = review.reask(first, "nonsense", "there is no JSON object in it")
