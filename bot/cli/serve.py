@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+import sys
 from pathlib import Path
 
 import click
@@ -10,6 +12,7 @@ import click
 from bot.config import load
 
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+MOST_REQUESTS = 64  # each may hold a body of server.max_body_bytes until it is proven
 OURS = ("bot", "uvicorn.error")  # of all others, only warnings are worth a line
 
 
@@ -29,6 +32,8 @@ def command(path: Path | None, poll: bool) -> None:
     for name in OURS:
         logging.getLogger(name).setLevel(logging.INFO)
     settings = load(path)
+    # uvicorn hands the signal on once it has stopped; the rest stops in good order too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     with wiring.serving(settings, poll_only=poll) as app:
         uvicorn.run(
             app,
@@ -37,4 +42,5 @@ def command(path: Path | None, poll: bool) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            limit_concurrency=MOST_REQUESTS,
         )
