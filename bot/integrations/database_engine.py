@@ -8,14 +8,16 @@ IMMEDIATE, so that a transaction that will write queues for the lock when it beg
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from alembic.command import upgrade
 from alembic.config import Config
+from filelock import FileLock, Timeout
 from sqlalchemy import event
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -29,7 +31,6 @@ CONNECT_WAIT_S = 10
 POOL_SIZE = 20
 PRAGMAS = (
     f"busy_timeout={LOCK_WAIT_S * 1000}",
-    "journal_mode=WAL",
     "synchronous=FULL",
     "foreign_keys=ON",
 )
@@ -90,6 +91,7 @@ def _sqlite(url: sa.URL) -> sa.Engine:
     if not url.database or url.database == ":memory:":
         raise Misconfigured("database.url: name a file, sqlite:////path/to/strop.sqlite")
     _private_file(Path(url.database))
+    _switch_to_wal(Path(url.database))
     engine = sa.create_engine(
         url, pool_size=POOL_SIZE, connect_args={"check_same_thread": False}
     )
@@ -106,6 +108,20 @@ def _private_file(path: Path) -> None:
         path.chmod(0o600)
     except OSError as error:
         raise Misconfigured(f"database.url: cannot write {path}: {error.strerror}") from None
+
+
+def _switch_to_wal(path: Path) -> None:
+    """Once and for all: the mode is kept in the file. SQLite does not wait in good order for
+    the lock that switching needs (https://sqlite.org/wal.html), so processes that start at
+    the same time do."""
+    try:
+        with (
+            FileLock(f"{path}.lock", timeout=LOCK_WAIT_S),
+            closing(sqlite3.connect(path)) as db,
+        ):
+            db.execute("PRAGMA journal_mode=WAL")
+    except (sqlite3.Error, Timeout) as error:
+        raise Misconfigured(f"database.url: cannot use the database: {error}") from error
 
 
 def _prepare(connection: Any, _record: object) -> None:

@@ -387,9 +387,8 @@ class TestEngine:
     def test_a_file_that_is_no_database_is_explained(self, tmp_path: Path) -> None:
         path = tmp_path / "strop.sqlite"
         path.write_bytes(b"not a database" * 100)
-        engine = make_engine(f"sqlite:///{path}")
         with pytest.raises(Misconfigured, match="cannot use the database"):
-            migrate(engine)
+            make_engine(f"sqlite:///{path}")
 
     def test_a_database_that_answers_is_pinged(self, database: SqlDatabase) -> None:
         database.ping()
