@@ -19,7 +19,7 @@ demo: install ## Review a real merge request on a sandbox forge with the default
 	@$(BIN)/python -m tests.demo
 
 test: dev ## Run the test suite: real git, databases, a small model, and kill -9
-	$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered
 
 test-crash: dev ## Only the crash tests, with the table of every point
 	$(BIN)/python -m pytest -m crash tests/test_crash.py

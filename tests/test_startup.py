@@ -11,6 +11,8 @@ HEAVY = {
     "llama_cpp", "numpy", "psycopg", "sqlalchemy", "starlette", "uvicorn",
 }  # fmt: skip
 
+MEASURING = {"coverage", "$coverage"}
+
 WATCH = """
 import json, sys
 from bot.__main__ import main
@@ -29,7 +31,8 @@ def loaded(*words, cwd):
     done = subprocess.run(
         [sys.executable, "-c", WATCH, argv], capture_output=True, text=True, check=True, cwd=cwd
     )
-    return set(json.loads(done.stdout.splitlines()[-1]))
+    names = json.loads(done.stdout.splitlines()[-1])
+    return {name for name in names if not name.startswith("_")} - MEASURING
 
 
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["review", "--help"]])
@@ -38,13 +41,7 @@ def test_help_loads_neither_model_nor_web_nor_database(words, tmp_path):
 
 
 def test_help_loads_little(tmp_path):
-    assert loaded("--help", cwd=tmp_path) <= {
-        "__main__",
-        "__mp_main__",
-        "bot",
-        "click",
-        "typing_extensions",
-    }
+    assert loaded("--help", cwd=tmp_path) <= {"bot", "click", "typing_extensions"}
 
 
 def test_the_hook_path_loads_neither_model_nor_web_nor_database(tmp_path):
