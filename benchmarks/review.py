@@ -51,7 +51,7 @@ class Row:
 @click.command(help=__doc__)
 @click.option("--data", type=click.Path(exists=True, path_type=Path), default=DATA)
 @click.option("--sample", default=15, show_default=True, help="Rows of each kind.")
-@click.option("--seed", default=7, show_default=True)
+@click.option("--seed", default=11, show_default=True)
 @click.option("--prompt", type=click.Path(exists=True, path_type=Path), help="Other template.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, rows included.")
 def main(data: Path, sample: int, seed: int, prompt: Path | None, as_json: bool) -> None:
